@@ -1,0 +1,133 @@
+"""The Typer app, and the one place where errors become a line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import Exit, TyperException
+
+from linclass_cli import __version__
+from linclass_cli.commands import cache, config, cv, demo, download, extract, plot, runs, train
+from linclass_cli.commands.session import paragraphs
+from linclass_cli.errors import LinclassError, ResourceError, Terminated
+from linclass_cli.show.tables import notice, print_line
+
+HELP = r"""
+Linear image classifiers from a terminal: logistic regression and linear SVMs on image features.
+
+Images become features (`extract`), which are kept in a verified store; a linear model is fitted to them
+(`train`) or chosen by cross-validation (`cv`); every fit is a run, whose curves `plot` draws. Try it all on
+pictures that come with the package: `linclass demo`.
+
+Exit codes: 0 done, 2 wrong usage, 3 bad input or settings, 4 something named is not there, 5 damaged data,
+6 disk, memory, permission or network, 130 and 143 after an interrupt; 1 is a bug in linclass.
+
+Example: linclass download cifar10 && linclass train --loss softmax && linclass plot run1
+"""
+
+
+class Program(TyperGroup):
+    """The group of commands, with the error boundary around it."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, and leave with the exit code of the contract; bugs keep their traceback."""
+        if not extra.pop("standalone_mode", True):
+            return super().main(*args, **{**extra, "standalone_mode": False})
+        sys.exit(self._exit_code(*args, **extra))
+
+    def _exit_code(self, *args: Any, **extra: Any) -> int:
+        try:
+            with _terminable():
+                code = super().main(*args, **{**extra, "standalone_mode": False})
+        except TyperException as error:
+            if not error.format_message():  # no arguments: the help has been shown
+                error.show()  # type: ignore[attr-defined]
+            else:
+                notice(f"error: {_one_line(error.format_message())}; `linclass --help` shows the usage")
+            return error.exit_code
+        except Terminated as error:
+            notice("stopped by SIGTERM: finished files are kept, unfinished ones removed; run it again")
+            return error.exit_code
+        # After a command the code is None; after --help, and from Typer's Exit, it is a number.
+        return code if isinstance(code, int) else 0
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LinclassError as error:
+            notice(f"error: {_one_line(str(error))}")
+            raise Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            notice("interrupted: finished files are kept, unfinished ones removed; run it again to go on")
+            raise Exit(130) from None
+        except BrokenPipeError:
+            # Whoever read our output has left; nothing more can be said there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(0) from None
+        except MemoryError as error:
+            notice("error: not enough memory for this; try fewer images or a smaller feature")
+            raise Exit(ResourceError.exit_code) from error
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that temporary files go and claimed names are freed."""
+
+    def stop(*_: Any) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever runs us there decides
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+app = typer.Typer(
+    name="linclass",
+    cls=Program,
+    help=paragraphs(HELP),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"linclass {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+for module in (download, extract, train, cv, plot, demo, runs, cache, config):
+    module.add(app)
+
+
+def main() -> None:
+    """The console script ``linclass``."""
+    app(prog_name="linclass")

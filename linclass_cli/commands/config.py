@@ -1,0 +1,62 @@
+"""``linclass config``: what the settings are and where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from linclass_cli.atomic import write_bytes
+from linclass_cli.commands.session import Session, command
+from linclass_cli.config import leaves
+from linclass_cli.errors import InputError
+from linclass_cli.settings import FILE_NAME, commented_toml, env_name
+from linclass_cli.show.tables import print_line, print_table
+
+HELP = "Show the settings and where each comes from, or write a commented file of them.\n\n\
+Example: linclass config show --preset course"
+
+
+def add(app: typer.Typer) -> None:
+    group = typer.Typer(help=HELP, no_args_is_help=True)
+    app.add_typer(group, name="config", rich_help_panel="What is there")
+
+    @command(group)
+    def show(session: Session) -> None:
+        """Show every setting: its value, where that comes from, and its environment variable.
+
+        Later sources win: defaults < preset < linclass.toml or --config < environment < flags.
+
+        Example: linclass config show --preset course --json
+        """
+        values = session.config.model_dump(mode="json")
+        table = []
+        for key, _ in leaves():
+            section, _, name = key.rpartition(".")
+            table.append((key, (values[section] if section else values)[name], session.sources[key]))
+        answer = {key: {"value": value, "source": source} for key, value, source in table}
+        rows = [[key, _text(value), source, env_name(key)] for key, value, source in table]
+        columns = ["setting", "value", "from", "environment variable"]
+        session.answer(answer, lambda: print_table(columns, rows))
+
+    @command(group)
+    def init(
+        session: Session,
+        path: Annotated[Path, typer.Argument(help="where to", show_default=True)] = Path(FILE_NAME),
+        force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+    ) -> None:
+        """Write a linclass.toml that lists every setting, commented out, with its default.
+
+        Example: linclass config init
+        """
+        if path.exists() and not force:
+            raise InputError(f"{path} is there already; --force replaces it")
+        write_bytes(path, commented_toml().encode())
+        session.answer({"path": path}, lambda: print_line(f"wrote {path}"))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{item:.4g}" for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

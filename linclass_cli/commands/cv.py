@@ -1,0 +1,51 @@
+"""``linclass cv``: folds × strengths, the choice of l2, a refit."""
+
+from __future__ import annotations
+
+import typer
+
+from linclass_cli.commands.fitting import Saved, run_cv
+from linclass_cli.commands.session import Session, command
+from linclass_cli.commands.train import RunName
+from linclass_cli.show.tables import percent, print_line, print_table, seconds
+
+
+def add(app: typer.Typer) -> None:
+    @command(
+        app,
+        *("data", "feature", "model.loss", "model.scale", "solver", "split.stratify", "cv", "seed"),
+        panel="From images to figures",
+    )
+    def cv(session: Session, name: RunName = None) -> None:
+        """Choose the strength of l2 by cross-validation, refit on everything, and test once.
+
+        Folds are stratified and seeded, and each learns its own scaling. The one-standard-error choice is
+        the strongest l2 whose mean accuracy is within one standard error of the best.
+
+        Example: linclass cv --folds 5 --l2 1e-5:1e-1:9
+        """
+        saved = run_cv(session, session.config, name)
+        session.answer(saved.answer, lambda: show_cv(saved))
+
+
+def show_cv(saved: Saved) -> None:
+    """The table of strengths, the choices, the test figure, and the next command."""
+    m = saved.metrics
+    print_line(f"{saved.run}: {m['folds']}-fold cross-validation of {m['loss']}, {seconds(m['seconds'])}")
+    rows = [
+        [
+            f"{l2:.3g}",
+            percent(mean),
+            percent(error),
+            ", ".join(
+                name for name, l2_of in (("best", "best_l2"), ("one SE", "one_se_l2")) if m[l2_of] == l2
+            ),
+        ]
+        for l2, mean, error in zip(m["l2"], m["mean_accuracy"], m["std_error"], strict=True)
+    ]
+    print_table(["l2", "mean accuracy", "std error", "choice"], rows)
+    if not m["converged"] and m["solver"] != "sgd":
+        print_line("some fits did not converge: see history.jsonl, or raise --max-iterations")
+    print_line(f"test accuracy of the best, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}")
+    print_line(f"  {saved.path}")
+    print_line(f"next: linclass plot {saved.run}")

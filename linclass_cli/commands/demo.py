@@ -1,0 +1,99 @@
+"""``linclass demo``: the whole line, on pictures that come with the package."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from linclass_cli.commands.fitting import Saved, run_cv, run_train
+from linclass_cli.commands.session import Session, command
+from linclass_cli.config import Config
+from linclass_cli.show.progress import progress
+from linclass_cli.show.tables import percent, print_line, print_table, seconds
+
+DATASET = "textures"
+
+
+def add(app: typer.Typer) -> None:
+    @command(app, panel="From images to figures")
+    def demo(session: Session) -> None:
+        """Run the whole line on an embedded dataset: extract, train twice, cross-validate, plot.
+
+        No download: the pictures are textures that scikit-image ships. The first run compiles the kernels.
+
+        Example: linclass demo
+        """
+        began = time.perf_counter()
+        base = session.config.model_copy(
+            update={"data": session.config.data.model_copy(update={"name": DATASET})}
+        )
+        session.notice(
+            "demo: extract, train, cv and plot on embedded pictures; the first run compiles kernels"
+        )
+        extracted = _extract(session, base)
+        runs = [run_train(session, _with_loss(base, loss), None) for loss in ("softmax", "hinge")]
+        runs.append(run_cv(session, _with_loss(base, "softmax"), None))
+        figures = _plot(session, runs)
+        total = time.perf_counter() - began
+        answer = {
+            "extract": extracted,
+            "train": [run.answer for run in runs[:2]],
+            "cv": runs[2].answer,
+            "plot": {"runs": [run.run for run in runs], "files": figures},
+            "seconds": total,
+        }
+        session.answer(answer, lambda: _show(extracted, runs, figures, total))
+
+
+def _with_loss(config: Config, loss: str) -> Config:
+    model = config.model.model_copy(update={"loss": loss})
+    return config.model_copy(update={"model": model})
+
+
+def _extract(session: Session, config: Config) -> dict[str, Any]:
+    from linclass_cli.extract import extract, plan_features
+    from linclass_cli.threads import use_threads
+
+    plan = plan_features(config)
+    with use_threads(config.threads), progress("extract", "images", session.quiet) as advance:
+        return asdict(extract(plan, config, advance))
+
+
+def _plot(session: Session, runs: list[Saved]) -> list[str]:
+    from linclass_cli.runs import load_run
+    from linclass_cli.show.plots import save_figures
+
+    loaded = [load_run(session.config.cache, run.run) for run in runs]
+    files = save_figures(loaded, "auto", "png")
+    return [str(file) for file in files]
+
+
+def _show(extracted: dict[str, Any], runs: list[Saved], figures: list[str], total: float) -> None:
+    images = f"{extracted['n_train']:,} training and {extracted['n_test']:,} test images"
+    print_line(f"linclass demo: {extracted['feature']} features of {extracted['dataset']}, {images}")
+    rows = []
+    for saved in runs:
+        m = saved.metrics
+        what = "cv, best l2" if "folds" in m else "train"
+        val = max(m["mean_accuracy"]) if "folds" in m else m["val_accuracy"]
+        l2 = m.get("best_l2", m["l2"])
+        rows.append(
+            [
+                saved.run,
+                what,
+                m["loss"],
+                m["solver"],
+                f"{l2:.3g}",
+                percent(val),
+                percent(m["test_accuracy"]),
+                seconds(m["seconds"]),
+            ]
+        )
+    print_table(["run", "what", "loss", "solver", "l2", "validation", "test", "time"], rows)
+    print_line(f"done in {seconds(total)}; the figures:")
+    for figure in figures:
+        print_line(f"  {figure}")
+    print_line("next: linclass download cifar10 && linclass train")

@@ -1,0 +1,49 @@
+"""``linclass download``: a known dataset, fetched and verified."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from linclass_cli.commands.session import Session, command
+from linclass_cli.show.progress import progress
+from linclass_cli.show.tables import print_line, seconds
+
+
+def add(app: typer.Typer) -> None:
+    @command(app, panel="From images to figures")
+    def download(
+        session: Session,
+        name: Annotated[
+            str, typer.Argument(help="cifar10, cifar100, fashion-mnist or mnist", metavar="NAME")
+        ],
+        source: Annotated[
+            str | None,
+            typer.Option("--from", metavar="PATH|URL", help="take it from an archive or folder elsewhere"),
+        ] = None,
+    ) -> None:
+        """Fetch a known dataset and verify every byte of it.
+
+        A transfer that broke goes on where it stopped. What is there already, intact, is not fetched again.
+
+        Example: linclass download cifar10 --from ~/Downloads/cifar-10-binary.tar.gz
+        """
+        from linclass_cli.data.fetch import download as fetch
+
+        with progress(f"download {name}", "bytes", session.quiet) as advance:
+            fetched = fetch(
+                name, session.config.cache, source, lambda what, done, total: advance(done, total, what)
+            )
+
+        def show() -> None:
+            state = "already there and intact" if fetched.cached else f"ready in {seconds(fetched.seconds)}"
+            size = "×".join(str(side) for side in fetched.image_shape)
+            print_line(
+                f"{fetched.dataset}: {state}: {fetched.n_train:,} training and {fetched.n_test:,} test "
+                f"images of {size}, {len(fetched.classes)} classes, in {fetched.path}"
+            )
+            print_line(f"next: linclass extract --data {fetched.dataset}")
+
+        session.answer(asdict(fetched), show)

@@ -1,0 +1,160 @@
+"""What every command shares: its options are made from the config's models, and resolved into one Session.
+
+``@command(app, "data", "feature", "model.loss", …)`` gives a function those settings as options, beside the
+options that every command takes, and calls it with a Session in their place.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Optional, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from linclass_cli.config import Config, leaves, owners
+from linclass_cli.settings import resolve
+from linclass_cli.show.tables import notice, print_json
+
+# Flags that are not the last part of their key.
+_FLAGS = {"data.name": "data", "feature.name": "feature", "solver.name": "solver"}
+_PANELS = {
+    "feature": "Features",
+    "model": "Model",
+    "solver": "Solver",
+    "split": "Validation",
+    "cv": "Validation",
+}
+_COMMON = "Every command takes"
+
+
+@dataclass(frozen=True)
+class Session:
+    """The resolved config of one command, where its values came from, and how to answer."""
+
+    config: Config
+    sources: dict[str, str]
+    json: bool
+    quiet: bool
+
+    def notice(self, text: str) -> None:
+        """A line on stderr, unless ``--quiet``."""
+        if not self.quiet:
+            notice(text)
+
+    def answer(self, result: Any, show: Callable[[], None]) -> None:
+        """The command's result: JSON for ``--json``, else what ``show`` prints."""
+        if self.json:
+            print_json(result)
+        else:
+            show()
+
+
+def command(
+    app: typer.Typer, *settings: str, name: str | None = None, panel: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command that takes the named settings (keys or whole sections) as options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        keys = dict(_wanted(settings))
+        own = [
+            p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "session"
+        ]
+        parameters = [
+            inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
+            *(_parameter(key, field) for key, field in keys.items()),
+            *_common(),
+        ]
+
+        @functools.wraps(function)
+        def run(**given: Any) -> None:
+            session = _begin(given, keys)
+            function(session, **{p.name: given[p.name] for p in own})
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__doc__ = paragraphs(function.__doc__ or "")
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name, rich_help_panel=panel)(run)
+        return function
+
+    return register
+
+
+def paragraphs(text: str) -> str:
+    """The text with each of its paragraphs on one line, so that a help page breaks it where it wants."""
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
+
+def flag_of(key: str) -> str:
+    """The flag that sets a key of the config."""
+    return "--" + _FLAGS.get(key, key.rpartition(".")[2]).replace("_", "-")
+
+
+def _wanted(settings: tuple[str, ...]) -> Iterator[tuple[str, FieldInfo]]:
+    for key, field in leaves():
+        if key in settings or key.partition(".")[0] in settings:
+            yield key, field
+
+
+def _parameter(key: str, field: FieldInfo, panel: str | None = None) -> inspect.Parameter:
+    choices = get_args(field.annotation) if get_origin(field.annotation) is not tuple else ()
+    kind = str if choices or get_origin(field.annotation) is tuple else field.annotation
+    default = field.get_default(call_default_factory=True)
+    flag = flag_of(key)
+    only = owners(key)
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+        help=f"{field.description}{' (' + ', '.join(only) + ' only)' if only else ''}".replace("[", r"\["),
+        metavar="|".join(choices) if choices else ("LIST" if get_origin(field.annotation) is tuple else None),
+        show_default=_shown(default),
+        autocompletion=(lambda: list(choices)) if choices else None,
+        rich_help_panel=panel or _PANELS.get(key.partition(".")[0]),
+    )
+    hint = Annotated[Optional[kind], option]  # type: ignore[valid-type]  # noqa: UP045
+    return inspect.Parameter(
+        key.replace(".", "__"), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint
+    )
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return f"{len(default)} strengths from {default[0]:g} to {default[-1]:g}"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _common() -> list[inspect.Parameter]:
+    def option(name: str, kind: Any, default: Any, *flags: str, text: str) -> inspect.Parameter:
+        hint = Annotated[kind, typer.Option(*flags, help=text, rich_help_panel=_COMMON, show_default=False)]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+    fields = dict(leaves())
+    return [
+        *(_parameter(key, fields[key], _COMMON) for key in ("cache_dir", "threads")),
+        option(
+            "config_file",
+            Path | None,
+            None,
+            "--config",
+            text="a TOML file of settings, instead of linclass.toml in this folder",
+        ),
+        option(
+            "preset", str | None, None, "--preset", text="a named set of settings that comes with linclass"
+        ),
+        option("json", bool, False, "--json", text="print one JSON object on stdout"),
+        option("quiet", bool, False, "--quiet", text="show no progress and no notices"),
+    ]
+
+
+def _begin(given: dict[str, Any], keys: dict[str, FieldInfo]) -> Session:
+    flags = {}
+    for key in (*keys, "cache_dir", "threads"):
+        value = given[key.replace(".", "__")]
+        if value is not None:
+            flags[key] = (flag_of(key), value)
+    resolved = resolve(flags, preset=given["preset"], file=given["config_file"])
+    return Session(resolved.config, resolved.sources, given["json"], given["quiet"])

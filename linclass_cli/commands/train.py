@@ -1,0 +1,46 @@
+"""``linclass train``: one fit, one run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from linclass_cli.commands.fitting import Saved, run_train
+from linclass_cli.commands.session import Session, command
+from linclass_cli.show.tables import percent, print_facts, print_line, seconds
+
+RunName = Annotated[str | None, typer.Option("--name", help="the run's name  [default: run1, run2, …]")]
+
+
+def add(app: typer.Typer) -> None:
+    @command(app, "data", "feature", "model", "solver", "split", "seed", panel="From images to figures")
+    def train(session: Session, name: RunName = None) -> None:
+        """Fit one linear model and record the run.
+
+        Missing features are extracted first. The weights of the best validation step are kept, and tested
+        once. The objective is mean(loss) + l2/2 · ||W||², the bias unpenalised: l2 = 1/(n·C) of scikit-learn.
+
+        Example: linclass train --loss hinge --preset course --name svm
+        """
+        saved = run_train(session, session.config, name)
+        session.answer(saved.answer, lambda: show_train(saved))
+
+
+def show_train(saved: Saved) -> None:
+    """The run's result, and the next command."""
+    m = saved.metrics
+    print_line(f"{saved.run}: {m['loss']} by {m['solver']}, l2 {m['l2']:g}, {seconds(m['seconds'])}")
+    end = "converged" if m["converged"] else "not converged" if m["solver"] != "sgd" else "all epochs done"
+    facts = {
+        "train": f"{percent(m['train_accuracy'])}  ({m['n_train']:,} images)",
+        "validation": f"{percent(m['val_accuracy'])}  ({m['n_val']:,} images)",
+        "test": f"{percent(m['test_accuracy'])}  ({m['n_test']:,} images)",
+        "kept": f"step {m['best_step']} of {m['steps']}",
+        "solver": f"{end}: objective {m['objective']:.6f}, largest gradient entry {m['gradient_norm']:.1e}",
+        "record": saved.path,
+    }
+    if m["val_accuracy"] is None:
+        del facts["validation"]
+    print_facts(facts)
+    print_line(f"next: linclass plot {saved.run}")

@@ -1,0 +1,1 @@
+"""Stage one of the line: datasets, from their addresses to arrays of pixels and labels."""

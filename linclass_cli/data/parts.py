@@ -1,0 +1,90 @@
+"""The bytes of a transfer that is not done: ``<name>.part``, and ``<name>.part.json`` beside it.
+
+The notes keep the address and its validator (ETag or Last-Modified), so that a later run goes on where this
+one stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from linclass_cli.atomic import disk_errors, make_folder, temporary_name
+
+
+def notes_path(part: Path) -> Path:
+    """Where the address and the validator of a part are kept."""
+    return part.with_name(part.name + ".json")
+
+
+def part_size(part: Path) -> int:
+    """The bytes of a part that are there already; 0 without a part."""
+    try:
+        return part.stat().st_size
+    except OSError:
+        return 0
+
+
+def remove_part(part: Path) -> None:
+    """Remove a part and its notes, if they are there."""
+    for path in (part, notes_path(part)):
+        with contextlib.suppress(FileNotFoundError), disk_errors(path):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def own_part(part: Path) -> Iterator[Path]:
+    """Yield ``part`` under an advisory lock, or a name of our own while another process writes ``part``.
+
+    Where locks do nothing (some network file systems) two writers may spoil the part; the checksum notices.
+    """
+    make_folder(part.parent)
+    with disk_errors(part):
+        lock = part.open("ab")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # the other process may have finished and removed the file between our opening and locking it
+            mine = os.fstat(lock.fileno()).st_ino == part.stat().st_ino
+        except OSError:
+            mine = False
+        if mine:
+            try:
+                yield part
+            finally:
+                if part_size(part) == 0:
+                    remove_part(part)
+            return
+        own = temporary_name(part)
+        try:
+            yield own
+        finally:
+            remove_part(own)
+
+
+def start_over(part: Path) -> None:
+    """Empty the part (not remove it: its lock must stay) and forget where it came from."""
+    with disk_errors(part):
+        if part.exists():
+            os.truncate(part, 0)
+        notes_path(part).unlink(missing_ok=True)
+
+
+def read_notes(part: Path) -> dict[str, str]:
+    """The notes beside a part; empty when there are none that can be read."""
+    try:
+        notes = json.loads(notes_path(part).read_bytes()[:100_000])
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(notes, dict):
+        return {}
+    return {key: text for key, text in notes.items() if isinstance(text, str)}
+
+
+def resumes_elsewhere(part: Path, address: str) -> bool:
+    """Whether there are bytes of a part that did not come from this address."""
+    return part_size(part) > 0 and read_notes(part).get("address") != address

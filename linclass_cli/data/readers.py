@@ -1,0 +1,172 @@
+"""From verified members to arrays. Nothing is unpickled, and no header is believed before it is checked."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linclass_cli.data.manifest import DatasetInfo, dataset_folder, describe_dataset
+from linclass_cli.data.registry import DatasetSpec, MemberSpec, find_dataset
+from linclass_cli.errors import IntegrityError, ResourceError
+
+__all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_cifar", "read_idx"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a dataset: ``images`` u8 (n, h, w, c), C-contiguous; ``labels`` i64 (n,) from 0 to k-1."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels; ``digest`` is the sha256 (hex) that names the content, ``classes`` the k names."""
+
+    name: str
+    digest: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+
+
+def load_dataset(name: str, cache_dir: Path) -> Dataset:
+    """Read a dataset from the cache (embedded ones from the packages), every byte verified first.
+
+    Raises:
+        MissingError: the name is unknown, or the dataset is not in the cache.
+        IntegrityError: a file differs from what it should be.
+        ResourceError: a file cannot be read.
+    """
+    spec = find_dataset(name)
+    info = describe_dataset(name, cache_dir)
+    if spec.form == "embedded":
+        from linclass_cli.data.embedded import cut_textures
+
+        train, test = (Split(*part) for part in cut_textures())
+    else:
+        read = _read_cifar_part if spec.form == "cifar" else _read_idx_part
+        folder = dataset_folder(name, cache_dir)
+        train = read(spec, folder, spec.train, spec.n_train)
+        test = read(spec, folder, spec.test, spec.n_test)
+    return Dataset(name, info.digest, info.classes, train, test)
+
+
+def read_member(spec: DatasetSpec, folder: Path, name: str) -> bytes:
+    """The bytes of one member, verified; what is hashed is what is returned."""
+    member = _by_name(spec)[name]
+    path = folder / name
+    mend = f"run `linclass download {spec.name}`"
+    try:
+        size = path.stat().st_size
+        if size != member.size:
+            raise IntegrityError(f"{path}: expected {member.size} bytes, found {size}; {mend}")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise IntegrityError(f"{path}: expected {member.size} bytes, found no file; {mend}") from None
+    except OSError as error:
+        raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != member.sha256:
+        raise IntegrityError(f"{path}: expected sha256 {member.sha256}, found {found}; {mend}")
+    return content
+
+
+def _by_name(spec: DatasetSpec) -> Mapping[str, MemberSpec]:
+    return {member.name: member for member in spec.members}
+
+
+def _read_cifar_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: int) -> Split:
+    """The records of several CIFAR members, one after the other."""
+    parts = [
+        read_cifar(
+            read_member(spec, folder, name),
+            spec.image_shape,
+            len(spec.classes),
+            label_bytes=spec.label_bytes,
+            where=str(folder / name),
+        )
+        for name in names
+    ]
+    found = sum(len(labels) for _, labels in parts)
+    if found != n:
+        raise IntegrityError(f"{folder}: expected {n} images in {', '.join(names)}, found {found}")
+    images, labels = zip(*parts, strict=True)
+    return Split(np.concatenate(images), np.concatenate(labels))
+
+
+def read_cifar(
+    content: bytes,
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    label_bytes: int = 1,
+    where: str = "CIFAR file",
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Records of ``label_bytes`` labels (the last one counts) and h*w*c pixels, plane by plane.
+
+    Returns images u8 (n, h, w, c), C-contiguous, and labels i64 (n,).
+
+    Raises:
+        IntegrityError: no whole number of records, or a label that is no class.
+    """
+    height, width, channels = image_shape
+    record = label_bytes + height * width * channels
+    if not content or len(content) % record:
+        raise IntegrityError(f"{where}: expected whole records of {record} bytes, found {len(content)} bytes")
+    records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
+    labels = records[:, label_bytes - 1]
+    _check_labels(labels, n_classes, where)
+    images = np.empty((len(records), height * width, channels), dtype=np.uint8)
+    for channel in range(channels):  # plane by plane: sixteen times as fast as one transposed copy
+        start = label_bytes + channel * height * width
+        images[:, :, channel] = records[:, start : start + height * width]
+    return images.reshape(-1, height, width, channels), labels.astype(np.int64)
+
+
+def _read_idx_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: int) -> Split:
+    """An idx file of images and one of labels."""
+    image_name, label_name = names
+    height, width, _ = spec.image_shape
+    images = read_idx(
+        read_member(spec, folder, image_name), (n, height, width), where=str(folder / image_name)
+    )
+    labels = read_idx(read_member(spec, folder, label_name), (n,), where=str(folder / label_name))
+    _check_labels(labels, len(spec.classes), str(folder / label_name))
+    return Split(images[..., None].copy(), labels.astype(np.int64))
+
+
+def read_idx(content: bytes, shape: tuple[int, ...], *, where: str = "idx file") -> NDArray[np.uint8]:
+    """The array of an idx file of bytes: u8 of ``shape``, a view of ``content``.
+
+    The header is two zeros, 8 (for bytes), the number of dimensions, and each dimension as big-endian u32.
+
+    Raises:
+        IntegrityError: another magic number or other dimensions than ``shape``, or too few or many bytes.
+    """
+    start = 4 + 4 * len(shape)
+    magic = bytes((0, 0, 8, len(shape)))
+    if content[:4] != magic:
+        raise IntegrityError(
+            f"{where}: expected magic number {magic.hex()}, found {content[:4].hex() or 'none'}"
+        )
+    sides = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
+    if len(content) < start or sides != shape:
+        raise IntegrityError(f"{where}: expected dimensions {shape}, found {sides}")
+    if len(content) - start != math.prod(shape):
+        raise IntegrityError(
+            f"{where}: expected {math.prod(shape)} bytes after the header, found {len(content) - start}"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _check_labels(labels: NDArray[np.uint8], n_classes: int, where: str) -> None:
+    if labels.size and int(labels.max()) >= n_classes:
+        raise IntegrityError(f"{where}: expected labels below {n_classes}, found {int(labels.max())}")

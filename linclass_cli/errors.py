@@ -1,0 +1,52 @@
+"""Every error that a user can meet, as one tree, with the exit code each one ends the program with.
+
+    LinclassError
+    ├── UsageError        2   the command line itself is wrong
+    ├── InputError        3   input or settings that cannot be used
+    │   └── SettingsError 3   a key of the configuration
+    ├── MissingError      4   something named is not there: dataset, features, run, file
+    ├── IntegrityError    5   a checksum does not match, a file is damaged
+    └── ResourceError     6   disk full, no memory, no permission, no network
+
+0 is success, 1 a bug in linclass (it shows a traceback), 130 and 143 follow SIGINT and SIGTERM.
+
+A message is one line that says what was expected, what was found, and the command that mends it.
+"""
+
+from __future__ import annotations
+
+
+class LinclassError(Exception):
+    """What all errors meant for users derive from; ``str()`` of it is one line."""
+
+    exit_code = 1
+
+
+class UsageError(LinclassError):
+    exit_code = 2
+
+
+class InputError(LinclassError):
+    exit_code = 3
+
+
+class SettingsError(InputError):
+    """A key of the configuration that is unknown, of the wrong type or impossible."""
+
+
+class MissingError(LinclassError):
+    exit_code = 4
+
+
+class IntegrityError(LinclassError):
+    exit_code = 5
+
+
+class ResourceError(LinclassError):
+    exit_code = 6
+
+
+class Terminated(BaseException):
+    """Raised in the main thread by SIGTERM, so that temporary files are removed on the way out."""
+
+    exit_code = 143

@@ -1,0 +1,115 @@
+"""Dataset → features → store: what ``extract`` does, and ``train`` and ``cv`` when features are missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linclass_cli.config import Config
+from linclass_cli.data.manifest import DatasetInfo, describe_dataset
+from linclass_cli.features import Extractor, make_extractor
+from linclass_cli.store import Array, Features, feature_path, load_features, make_key, write_features
+
+BATCH = 2048  # images between two reports of progress
+
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What the command reports. images_per_second is None where nothing had to be computed."""
+
+    key: str
+    path: Path
+    feature: str
+    dataset: str
+    n_train: int
+    n_test: int
+    d: int
+    cached: bool
+    seconds: float
+    images_per_second: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which features are wanted, and where they belong. Made without reading an image."""
+
+    info: DatasetInfo
+    extractor: Extractor
+    meta: dict[str, Any]
+    path: Path
+
+
+def plan_features(config: Config) -> Plan:
+    """Decide what is wanted. MissingError when the dataset is not there, InputError for bad parameters."""
+    extractor = make_extractor(config.feature.name, **config.feature.options(config.feature.name))
+    info = describe_dataset(config.data.name, config.cache)
+    extractor.dim(info.image_shape)
+    meta = {
+        "format": 1,
+        "dataset": {"name": info.name, "digest": info.digest},
+        "feature": {"name": extractor.name, "version": extractor.version, "params": extractor.params},
+    }
+    return Plan(info, extractor, meta, feature_path(config.cache, meta))
+
+
+def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -> Extracted:
+    """Fill the store with the planned features, unless they are there, verified; ``force``: in any case.
+
+    ``advance(done, total)`` hears of images. Raises IntegrityError when what is there is damaged (and not
+    ``force``), ResourceError when the disk is too small.
+    """
+    began = time.perf_counter()
+    if plan.path.is_file() and not force:
+        features = load_features(plan.path, plan.meta)
+        return _report(plan, features.d, time.perf_counter() - began, None)
+
+    from linclass_cli.data.readers import load_dataset
+
+    dataset = load_dataset(config.data.name, config.cache)
+    images = {"train": dataset.train, "test": dataset.test}
+    sizes = {part: len(split.labels) for part, split in images.items()}
+    total = sum(sizes.values())
+    done = 0
+
+    def fill(part: str, X: Array, y: Array) -> None:
+        nonlocal done
+        y[:] = images[part].labels
+        for start in range(0, sizes[part], BATCH):
+            rows = slice(start, min(start + BATCH, sizes[part]))
+            plan.extractor(images[part].images[rows], X[rows])
+            done += rows.stop - rows.start
+            advance(done, total)
+
+    d = plan.extractor.dim(plan.info.image_shape)
+    write_features(plan.path, plan.meta, sizes, d, fill)
+    seconds = time.perf_counter() - began
+    return _report(plan, d, seconds, total / seconds)
+
+
+def obtain_features(config: Config, advance: Advance, notice: Callable[[str], None]) -> tuple[Plan, Features]:
+    """The verified features that the config asks for; extracted first where they are missing, saying so."""
+    plan = plan_features(config)
+    if not plan.path.is_file():
+        notice(f"no {config.feature.name} features of {config.data.name} yet: extracting them first")
+        extract(plan, config, advance)
+    return plan, load_features(plan.path, plan.meta)
+
+
+def _report(plan: Plan, d: int, seconds: float, rate: float | None) -> Extracted:
+    return Extracted(
+        key=make_key(plan.meta),
+        path=plan.path,
+        feature=plan.extractor.name,
+        dataset=plan.info.name,
+        n_train=plan.info.n_train,
+        n_test=plan.info.n_test,
+        d=d,
+        cached=rate is None,
+        seconds=seconds,
+        images_per_second=rate,
+    )

@@ -1,0 +1,73 @@
+"""Extractors: what turns images into the features that a linear classifier sees, one file each.
+
+A new extractor is a frozen dataclass whose fields are its parameters, with what `Extractor` asks for, and one
+entry in `FEATURES`. Importing this package loads neither numpy nor Numba.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from typing import TYPE_CHECKING, Protocol
+
+from linclass_cli.errors import InputError
+from linclass_cli.features.hog import Hog
+from linclass_cli.features.hue import Hue
+from linclass_cli.features.pixels import Pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["FEATURES", "Extractor", "Hog", "Hue", "Pixels", "make_extractor"]
+
+
+class Extractor(Protocol):
+    """A function from images to features; ``name``, ``version`` and ``params`` say which.
+
+    ``version`` changes whenever the same parameters would give other values; ``params`` is JSON-able.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def params(self) -> dict[str, object]: ...
+
+    def dim(self, image_shape: tuple[int, int, int]) -> int:
+        """Number of features of an image (height, width, channels). Raises InputError where it has none."""
+        ...
+
+    def __call__(self, images: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
+        """Fill ``out``, float32 (n, d), from ``images``, uint8 (n, height, width, channels).
+
+        The values do not depend on the number of threads. Raises InputError for other shapes and types.
+        """
+        ...
+
+
+FEATURES: dict[str, type] = {"hog": Hog, "hue": Hue, "pixels": Pixels}
+
+
+def make_extractor(name: str, **params: object) -> Extractor:
+    """The extractor registered as ``name`` with some of its parameters set.
+
+    Raises InputError for an unknown name or parameter (naming the known ones) and for impossible values.
+    """
+    if name not in FEATURES:
+        raise InputError(_unknown("feature", name, list(FEATURES)))
+    known = [field.name for field in fields(FEATURES[name])]
+    for param in params:
+        if param not in known:
+            raise InputError(_unknown(f"parameter of {name}", param, known))
+    extractor: Extractor = FEATURES[name](**params)
+    return extractor
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f", did you mean {close[0]!r}?" if close else ";"
+    return f"unknown {what}: {name!r}{hint} known: {', '.join(known) or 'none'}"

@@ -1,0 +1,1 @@
+"""Losses, the objective, solvers, and what fits and validates a model with them."""

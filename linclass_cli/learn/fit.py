@@ -1,0 +1,144 @@
+"""One fit: split, scale, solve, keep the best weights, and touch the test part once, at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from linclass_cli.config import Config
+from linclass_cli.errors import InputError
+from linclass_cli.learn.objective import Part, Problem, Value, evaluate
+from linclass_cli.learn.scaling import Scaling, fit_scaling
+from linclass_cli.learn.solvers import SOLVERS
+from linclass_cli.learn.splits import check_classes, hold_out
+from linclass_cli.runs import Model, Outcome
+from linclass_cli.store import Features
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of a solver reached. ``val_*`` are None without a validation part; losses are without l2.
+
+    seconds: since the fit began.
+    """
+
+    iteration: int
+    objective: float
+    gradient_norm: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model (its weights a copy of the best validation step's) and how the solver ended."""
+
+    model: Model
+    best: Step
+    last: Step
+    converged: bool
+    steps: list[Step]
+
+
+def fit(
+    problem: Problem, validation: Part | None, config: Config, classes: tuple[str, ...], feature_key: str
+) -> Generator[Step, None, Fitted]:
+    """Run the configured solver on the problem, yielding a Step for each of its steps.
+
+    Keeps, by value, the weights of the step with the best validation accuracy (the first of equals); without
+    a validation part those of the last step.
+    """
+    began = time.perf_counter()
+    steps: list[Step] = []
+    best: Step | None = None
+    model: Model | None = None
+    converged = False
+    options = config.solver.options(config.solver_name)
+    for iterate in SOLVERS[config.solver_name](problem, **options):
+        candidate = make_model(problem, iterate.W, iterate.b, classes, feature_key)
+        val = evaluate(validation, problem.loss, iterate.W, iterate.b) if validation else (None, None)
+        step = _step(iterate.iteration, iterate.at, val, time.perf_counter() - began)
+        steps.append(step)
+        converged = iterate.converged
+        if best is None or val[1] is None or val[1] > (best.val_accuracy or 0.0):
+            best, model = step, candidate
+        yield step
+    assert best is not None
+    assert model is not None
+    return Fitted(model, best, steps[-1], converged, steps)
+
+
+def train(features: Features, classes: tuple[str, ...], config: Config) -> Generator[Step, None, Outcome]:
+    """What the command ``train`` does between the features and the run record."""
+    began = time.perf_counter()
+    y, k = features.train.y, len(classes)
+    rows, held = hold_out(y, config.split.val_fraction, config.seed, config.split.stratify)
+    check_classes(y[rows], k, "the training part")
+    problem = make_problem(features, rows, config.model.l2, k, config)
+    validation = Part(features.train.X, held, y[held], problem.part.scaling) if len(held) else None
+    fitted = yield from fit(problem, validation, config, classes, features.key)
+    test_loss, test_accuracy = evaluate_model(fitted.model, features.test.X, features.test.y)
+    metrics = {
+        "loss": config.model.loss,
+        "solver": config.solver_name,
+        "l2": config.model.l2,
+        "n_train": len(rows),
+        "n_val": len(held),
+        "n_test": len(features.test.y),
+        "train_accuracy": fitted.best.train_accuracy,
+        "val_accuracy": fitted.best.val_accuracy,
+        "test_accuracy": test_accuracy,
+        "train_loss": fitted.best.train_loss,
+        "val_loss": fitted.best.val_loss,
+        "test_loss": test_loss,
+        "best_step": fitted.best.iteration,
+        "steps": fitted.last.iteration,
+        "objective": fitted.last.objective,
+        "gradient_norm": fitted.last.gradient_norm,
+        "converged": fitted.converged,
+        "seconds": time.perf_counter() - began,
+    }
+    return Outcome(metrics, [asdict(step) for step in fitted.steps], fitted.model)
+
+
+def make_problem(features: Features, rows: Any, l2: float, k: int, config: Config) -> Problem:
+    """The problem of the given training rows, with a scaling learned from them alone."""
+    X, y = features.train.X, features.train.y
+    scaling = fit_scaling(config.model.scale, X, rows)
+    return Problem(Part(X, rows, y[rows], scaling), config.model.loss, l2, k, config.seed)
+
+
+def make_model(problem: Problem, W: Any, b: Any, classes: tuple[str, ...], feature_key: str) -> Model:
+    """A model that owns float32 copies of the weights: no later step can change it."""
+    scaling = problem.part.scaling
+    return Model(
+        weight=np.array(W, np.float32),
+        bias=np.array(b, np.float32),
+        mean=scaling.mean,
+        factor=scaling.factor,
+        classes=classes,
+        loss=problem.loss,
+        feature_key=feature_key,
+    )
+
+
+def evaluate_model(model: Model, X: Any, y: Any) -> tuple[float, float]:
+    """(mean loss, accuracy) of a stored model on features X (n, d) and labels y (n,).
+
+    Raises InputError where the features are not those that the model was made for.
+    """
+    if X.shape[1] != model.weight.shape[1]:
+        raise InputError(f"the model wants {model.weight.shape[1]} features, and there are {X.shape[1]}")
+    part = Part(X, np.arange(len(y)), y, Scaling(model.mean, model.factor))
+    return evaluate(part, model.loss, model.weight, model.bias)
+
+
+def _step(iteration: int, at: Value, val: tuple[float | None, float | None], seconds: float) -> Step:
+    return Step(iteration, at.value, at.gradient_norm, at.mean_loss, at.accuracy, val[0], val[1], seconds)

@@ -1,0 +1,96 @@
+"""Stochastic gradient descent in minibatches: the course's solver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from linclass_cli.jit import kernel
+from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows
+from linclass_cli.learn.objective import Problem, objective
+from linclass_cli.learn.solvers.iterate import Iterate, check_finite
+from linclass_cli.learn.tiles import gradient, load, scores, tile_rows
+
+
+@kernel()
+def _epoch(
+    X: Array,
+    order: Array,
+    y: Array,
+    mean: Array,
+    factor: Array,
+    batch: int,
+    loss: int,
+    l2: float,
+    rate: float,
+    momentum: float,
+    W: Array,
+    b: Array,
+    step_W: Array,
+    step_b: Array,
+) -> None:
+    """One pass in the given order: for each batch, step = momentum * step - rate * gradient; W += step.
+
+    X (n, d), order (m,) rows of X, y (m,) their labels in that order; W, step_W (k, d), b, step_b (k,) change
+    in place. One thread: each batch needs the weights that the one before it left.
+    """
+    m = order.shape[0]
+    k, d = W.shape
+    R = tile_rows(d)
+    T = np.empty((R, d), X.dtype)
+    S = np.empty((R, k), X.dtype)
+    losses = np.empty(R, np.float64)
+    dW = np.empty_like(W)
+    db = np.empty_like(b)
+    shrink = X.dtype.type(l2)
+    keep = X.dtype.type(momentum)
+    for first in range(0, m, batch):
+        last = min(first + batch, m)
+        dW[:] = 0
+        db[:] = 0
+        for start in range(first, last, R):
+            size = min(R, last - start)
+            load(X, order[start : start + size], mean, factor, T)
+            scores(T, size, W, b, S)
+            loss_rows(loss, S[:size], y[start : start + size], losses)
+            gradient(T, size, S, dW, db)
+        scale = X.dtype.type(1.0 / (last - first))
+        length = X.dtype.type(rate)
+        for c in range(k):
+            for j in range(d):
+                step_W[c, j] = keep * step_W[c, j] - length * (scale * dW[c, j] + shrink * W[c, j])
+                W[c, j] += step_W[c, j]
+            step_b[c] = keep * step_b[c] - length * scale * db[c]
+            b[c] += step_b[c]
+
+
+def sgd(
+    problem: Problem,
+    learning_rate: float = 1e-3,
+    decay: float = 0.0,
+    momentum: float = 0.0,
+    batch_size: int = 100,
+    epochs: int = 100,
+    init_range: float = 1e-3,
+) -> Iterator[Iterate]:
+    """``epochs`` passes in minibatches, the rows shuffled anew before each; yields once an epoch.
+
+    W starts uniform in +- ``init_range``, b at 0; the rate of epoch e, counted from 0, is
+    learning_rate / (1 + decay * e). The l2 term is part of every step, the bias is not penalised.
+    """
+    part, l2, number = problem.part, problem.l2, LOSS_NUMBER[problem.loss]
+    dtype = part.X.dtype
+    rng = np.random.default_rng(problem.seed)
+    W = rng.uniform(-init_range, init_range, (problem.k, part.d)).astype(dtype)
+    b = np.zeros(problem.k, dtype)
+    step_W, step_b = np.zeros_like(W), np.zeros_like(b)
+    mean, factor = part.scaling.mean.astype(dtype), part.scaling.factor.astype(dtype)
+    for epoch in range(epochs):
+        order = rng.permutation(part.m)
+        rate = learning_rate / (1.0 + decay * epoch)
+        rows, y = part.rows[order], part.y[order]
+        _epoch(part.X, rows, y, mean, factor, batch_size, number, l2, rate, momentum, W, b, step_W, step_b)
+        at = objective(problem, W, b)
+        check_finite(at, epoch + 1, f"SGD diverged; take a learning rate below {learning_rate}")
+        yield Iterate(epoch + 1, W.copy(), b.copy(), at)

@@ -1,0 +1,79 @@
+"""Who is held out: a validation part, and the folds of a cross-validation. Positions only, never pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from linclass_cli.errors import InputError
+from linclass_cli.learn.losses import Array
+
+
+def assign_folds(y: Array, folds: int, seed: int, stratify: bool = True) -> Array:
+    """The fold, 0 .. folds-1, of every row: int64 (n,).
+
+    Stratified: each class is shuffled and dealt out over the folds, going on where the class before it
+    stopped, so that sizes differ by at most one, of the folds and of each class in them. Otherwise the rows
+    are shuffled and cut into equal folds. Raises InputError where a class (or n) has fewer rows than folds.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(y)
+    if n < folds:
+        raise InputError(f"{folds} folds want at least {folds} images, and there are {n}; take fewer folds")
+    fold = np.empty(n, np.int64)
+    if not stratify:
+        fold[rng.permutation(n)] = np.arange(n) * folds // n
+        return fold
+    dealt = 0
+    for label, count in zip(*np.unique(y, return_counts=True), strict=True):
+        if count < folds:
+            raise InputError(
+                f"class {label} has {count} images, fewer than the {folds} folds: every fold wants one; "
+                f"take at most {count} folds, or --no-stratify"
+            )
+        fold[rng.permutation(np.flatnonzero(y == label))] = (dealt + np.arange(count)) % folds
+        dealt += int(count)
+    return fold
+
+
+def hold_out(y: Array, fraction: float, seed: int, stratify: bool = True) -> tuple[Array, Array]:
+    """Rows to train on and rows to validate with, int64 and sorted; ``fraction`` of them, rounded, held out.
+
+    Stratified: each class gives its share, and the rounding is spread over the classes. Otherwise the first
+    part of a shuffle: with fraction 1/5, fold 0 of the course's five. fraction 0: everything trains.
+    Raises InputError where one of the parts would be empty, or a class could not be trained on.
+    """
+    n = len(y)
+    if fraction == 0:
+        return np.arange(n), np.empty(0, np.int64)
+    rng = np.random.default_rng(seed)
+    if stratify:
+        chosen = []
+        owed = 0.0
+        for label in np.unique(y):
+            members = rng.permutation(np.flatnonzero(y == label))
+            # The running total decides, so that the parts' sizes come out right over all classes.
+            owed += fraction * len(members)
+            take = min(round(owed), len(members) - 1)
+            owed -= take
+            chosen.append(members[: max(take, 0)])
+        held = np.sort(np.concatenate(chosen))
+    else:
+        held = np.sort(rng.permutation(n)[: round(fraction * n)])
+    if len(held) == 0 or len(held) == n:
+        raise InputError(
+            f"a validation part of {fraction} of {n} images leaves one of the parts empty; "
+            "choose another --val-fraction, or 0 for none"
+        )
+    mask = np.ones(n, bool)
+    mask[held] = False
+    return np.flatnonzero(mask), held
+
+
+def check_classes(y: Array, k: int, what: str) -> None:
+    """Raise InputError unless each of the k classes has a row among the labels y of ``what``."""
+    missing = np.flatnonzero(np.bincount(y, minlength=k)[:k] == 0)
+    if len(missing):
+        raise InputError(
+            f"class {missing[0]} has no image in {what}: a model of {k} classes cannot be fitted there; "
+            "give every class enough images, or take fewer folds"
+        )

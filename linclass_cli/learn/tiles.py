@@ -1,0 +1,146 @@
+"""The inner loops: tiles of rows, small enough for the processor's first cache.
+
+Every pass over X, whatever the solver, works on tiles of a few rows:
+
+    load      gather the rows of the part, scale them, into T (R, d), R a multiple of 4
+    scores    S = T W' + b, 4 rows x 2 classes at a time: 8 sums stay in registers, each value of W that is
+              loaded serves 4 rows, and each of T 2 classes
+    rows      the loss's row kernel turns S into dloss/dS (losses.py)
+    gradient  dW += S' T, 4 rows at a time: each value of dW that is loaded and stored takes 4 products
+
+T is read three times while it is in the cache; X comes from memory once. Rows that pad a tile are zeros in T
+and in S, so they add nothing. Sums run along d, in vector lanes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from linclass_cli.jit import kernel
+from linclass_cli.learn.losses import Array, count_correct, loss_rows
+
+TILE_VALUES = 6144  # 24 KiB of float32: half of a 48 KiB first-level cache
+MAX_BLOCKS = 64
+PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
+
+
+@kernel()
+def tile_rows(d: int) -> int:
+    """Rows of a tile: a multiple of 4, from 4 to 64."""
+    return max(4, min(64, TILE_VALUES // max(d, 1) // 4 * 4))
+
+
+@kernel(fast=True)
+def load(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
+    """T[i] = (X[rows[i]] - mean) * factor; the rows of T past len(rows) become 0."""
+    m = rows.shape[0]
+    d = X.shape[1]
+    for i in range(m):
+        x = X[rows[i]]
+        for j in range(d):
+            T[i, j] = (x[j] - mean[j]) * factor[j]
+    for i in range(m, T.shape[0]):
+        for j in range(d):
+            T[i, j] = 0
+
+
+@kernel(fast=True)
+def scores(T: Array, m: int, W: Array, b: Array, S: Array) -> None:
+    """S = T W' + b in the first m rows, m rounded up to a multiple of 4; T (R, d), W (k, d), S (R, k)."""
+    k, d = W.shape
+    for i in range(0, m, 4):
+        t0, t1, t2, t3 = T[i], T[i + 1], T[i + 2], T[i + 3]
+        for c in range(0, k - 1, 2):
+            u, v = W[c], W[c + 1]
+            u0 = u1 = u2 = u3 = b[c]
+            v0 = v1 = v2 = v3 = b[c + 1]
+            for j in range(d):
+                u0 += t0[j] * u[j]
+                u1 += t1[j] * u[j]
+                u2 += t2[j] * u[j]
+                u3 += t3[j] * u[j]
+                v0 += t0[j] * v[j]
+                v1 += t1[j] * v[j]
+                v2 += t2[j] * v[j]
+                v3 += t3[j] * v[j]
+            S[i, c], S[i + 1, c], S[i + 2, c], S[i + 3, c] = u0, u1, u2, u3
+            S[i, c + 1], S[i + 1, c + 1], S[i + 2, c + 1], S[i + 3, c + 1] = v0, v1, v2, v3
+        if k % 2:
+            u = W[k - 1]
+            u0 = u1 = u2 = u3 = b[k - 1]
+            for j in range(d):
+                u0 += t0[j] * u[j]
+                u1 += t1[j] * u[j]
+                u2 += t2[j] * u[j]
+                u3 += t3[j] * u[j]
+            S[i, k - 1], S[i + 1, k - 1], S[i + 2, k - 1], S[i + 3, k - 1] = u0, u1, u2, u3
+
+
+@kernel(fast=True)
+def gradient(T: Array, m: int, S: Array, dW: Array, db: Array) -> None:
+    """dW += S[:m]' T[:m] and db += the column sums of S[:m]; S past m is set to 0 up to a multiple of 4."""
+    k, d = dW.shape
+    for i in range(m, (m + 3) // 4 * 4):
+        for c in range(k):
+            S[i, c] = 0
+    for i in range(0, m, 4):
+        t0, t1, t2, t3 = T[i], T[i + 1], T[i + 2], T[i + 3]
+        for c in range(k):
+            s0, s1, s2, s3 = S[i, c], S[i + 1, c], S[i + 2, c], S[i + 3, c]
+            db[c] += s0 + s1 + s2 + s3
+            g = dW[c]
+            for j in range(d):
+                g[j] += (s0 * t0[j] + s1 * t1[j]) + (s2 * t2[j] + s3 * t3[j])
+
+
+def count_blocks(m: int, k: int, d: int) -> int:
+    """Blocks that a pass over m rows is cut into: by shapes alone, so that sums never depend on threads."""
+    return max(1, min(MAX_BLOCKS, m // 256, PARTIAL_VALUES // max(k * d, 1)))
+
+
+@kernel(parallel=True)
+def sum_blocks(
+    X: Array,
+    rows: Array,
+    y: Array,
+    mean: Array,
+    factor: Array,
+    W: Array,
+    b: Array,
+    loss: int,
+    with_gradient: bool,
+    out_loss: Array,
+    out_correct: Array,
+    out_dW: Array,
+    out_db: Array,
+) -> None:
+    """One pass: for each block of rows the sum of losses, the number of correct rows and the gradient's sum.
+
+    X (n, d), rows and y (m,), mean and factor (d,), W (k, d), b (k,), all floats of X's dtype;
+    out_loss and out_correct (B,), out_dW (B, k, d), out_db (B, k), the last two zeros at the start.
+    """
+    m = rows.shape[0]
+    k, d = W.shape
+    blocks = out_loss.shape[0]
+    for t in prange(blocks):
+        first, last = m * t // blocks, m * (t + 1) // blocks
+        R = tile_rows(d)
+        T = np.empty((R, d), X.dtype)
+        S = np.empty((R, k), X.dtype)
+        losses = np.empty(R, np.float64)
+        total = 0.0
+        correct = 0
+        for start in range(first, last, R):
+            size = min(R, last - start)
+            labels = y[start : start + size]
+            load(X, rows[start : start + size], mean, factor, T)
+            scores(T, size, W, b, S)
+            correct += count_correct(S[:size], labels)
+            loss_rows(loss, S[:size], labels, losses)
+            for i in range(size):
+                total += losses[i]
+            if with_gradient:
+                gradient(T, size, S, out_dW[t], out_db[t])
+        out_loss[t] = total
+        out_correct[t] = correct

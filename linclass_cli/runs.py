@@ -1,0 +1,269 @@
+"""The run record: a folder ``runs/<name>/`` that is there whole, or not at all.
+
+    run.json            kind, config, environment, feature key, metrics, the sha256 of the other files
+    history.jsonl       one line a step (train) or a cell (cv)
+    model.safetensors   weight (k, d), bias (k,) float32; mean, factor (d,) float64; classes, loss, key
+
+A name is claimed by creating the empty folder, which only one process can do; the finished record is renamed
+over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linclass_cli import __version__, safetensors
+from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
+from linclass_cli.config import digest
+from linclass_cli.errors import InputError, IntegrityError, MissingError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A linear classifier: scores = ((x - mean) * factor) W' + bias.
+
+    weight float32 (k, d), bias float32 (k,), mean and factor float64 (d,), classes: k names.
+    """
+
+    weight: Array
+    bias: Array
+    mean: Array
+    factor: Array
+    classes: tuple[str, ...]
+    loss: str
+    feature_key: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit or a cross-validation hands to the record: metrics, the history's lines, the model."""
+
+    metrics: dict[str, Any]
+    history: list[dict[str, Any]]
+    model: Model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record as it stands on the disk. kind: ``train`` or ``cv``."""
+
+    id: str
+    path: Path
+    kind: str
+    created: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    feature_key: str
+    metrics: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def runs_folder(cache: Path) -> Path:
+    return cache / "runs"
+
+
+def check_name(name: str) -> None:
+    """Raise InputError for a name that could not be a folder's everywhere, or would reach outside."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name[:40]!r} is no name for a run: 1 to 100 letters, digits, dots, dashes and underscores, "
+            "the first a letter or digit"
+        )
+
+
+@contextlib.contextmanager
+def claim(cache: Path, name: str | None) -> Iterator[str]:
+    """Reserve a run's name, ``run1``, ``run2``, … when none is given, until the block ends.
+
+    Two processes never hold the same name. When the block ends without a record under the name, the name is
+    free again. Raises InputError when the given name is taken.
+    """
+    folder = runs_folder(cache)
+    make_folder(folder)
+    if name is None:
+        claimed = _claim_next(folder)
+    else:
+        check_name(name)
+        claimed = name
+        with disk_errors(folder / name):
+            try:
+                (folder / name).mkdir()
+            except FileExistsError:
+                raise InputError(
+                    f"a run named {name} is there already ({folder / name}); choose another --name, "
+                    "or leave it out for the next free one"
+                ) from None
+    try:
+        yield claimed
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / claimed).rmdir()  # fails, as it should, once the record is there
+
+
+def _claim_next(folder: Path) -> str:
+    taken = (re.fullmatch(r"run(\d{1,15})", path.name) for path in folder.iterdir())
+    number = 1 + max((int(match[1]) for match in taken if match), default=0)
+    while True:
+        with disk_errors(folder):
+            try:
+                (folder / f"run{number}").mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return f"run{number}"
+
+
+def save_run(
+    cache: Path, name: str, kind: str, config: dict[str, Any], threads: int, outcome: Outcome
+) -> Path:
+    """Write the record of a claimed name; its folder."""
+    path = runs_folder(cache) / name
+    lines = [json.dumps(line, separators=(",", ":"), allow_nan=False) for line in outcome.history]
+    files = {
+        "history.jsonl": "".join(line + "\n" for line in lines).encode(),
+        "model.safetensors": _dump_model(outcome.model),
+    }
+    record = {
+        "format": FORMAT,
+        "run": name,
+        "kind": kind,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "config": config,
+        "environment": environment(threads),
+        "feature_key": outcome.model.feature_key,
+        "metrics": outcome.metrics,
+        "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+    }
+    record["digest"] = digest(record)
+    files["run.json"] = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+    with replacing_folder(path) as temporary:
+        for file, content in files.items():
+            (temporary / file).write_bytes(content)
+    return path
+
+
+def load_run(cache: Path, name: str) -> Run:
+    """Read and verify a record. Raises MissingError, InputError for an impossible name, IntegrityError."""
+    check_name(name)
+    path = runs_folder(cache) / name
+    record = _read_record(path, name, cache)
+    history = []
+    for line in _read_file(path, record, "history.jsonl").decode().splitlines():
+        history.append(json.loads(line))
+    return Run(
+        id=name,
+        path=path,
+        kind=record["kind"],
+        created=record["created"],
+        config=record["config"],
+        environment=record["environment"],
+        feature_key=record["feature_key"],
+        metrics=record["metrics"],
+        history=history,
+    )
+
+
+def load_model(cache: Path, name: str) -> Model:
+    """Read and verify the model of a run; raises as :func:`load_run`."""
+    check_name(name)
+    path = runs_folder(cache) / name
+    content = _read_file(path, _read_record(path, name, cache), "model.safetensors")
+    tensors, metadata = safetensors.parse(content, str(path / "model.safetensors"))
+    return Model(
+        weight=tensors["weight"],
+        bias=tensors["bias"],
+        mean=tensors["mean"],
+        factor=tensors["factor"],
+        classes=tuple(json.loads(metadata["classes"])),
+        loss=metadata["loss"],
+        feature_key=metadata["feature_key"],
+    )
+
+
+def list_runs(cache: Path) -> list[str]:
+    """The names of the finished runs, run2 before run10."""
+    folder = runs_folder(cache)
+    names = [path.parent.name for path in folder.glob("*/run.json")] if folder.is_dir() else []
+    return sorted(
+        (name for name in names if _NAME.fullmatch(name)),
+        key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)],
+    )
+
+
+def _dump_model(model: Model) -> bytes:
+    tensors = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
+    metadata = {
+        "classes": json.dumps(list(model.classes)),
+        "loss": model.loss,
+        "feature_key": model.feature_key,
+        "scores": "((x - mean) * factor) @ weight.T + bias",
+    }
+    return safetensors.dump(tensors, metadata)
+
+
+def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((path / "run.json").read_bytes())
+        wanted = record.pop("digest")
+        if record["format"] != FORMAT or wanted != digest(record):
+            raise ValueError
+    except (FileNotFoundError, NotADirectoryError):
+        known = list_runs(cache)
+        there = f"; there are {', '.join(known[-8:])}" if known else "; `linclass train` makes one"
+        raise MissingError(f"no run {name} in {runs_folder(cache)}{there}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise IntegrityError(
+            f"{path / 'run.json'} is damaged: its digest does not match; train it again"
+        ) from None
+    return dict(record)
+
+
+def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
+    try:
+        content = (path / file).read_bytes()
+    except FileNotFoundError:
+        raise IntegrityError(f"{path / file} is missing from the record; train the run again") from None
+    found = hashlib.sha256(content).hexdigest()
+    wanted = record["files"][file]
+    if found != wanted:
+        raise IntegrityError(
+            f"{path / file} is damaged: sha256 {wanted[:12]}… expected, {found[:12]}… found; train it again"
+        )
+    return content
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """What a result may be traced back to: versions, processor, threads."""
+    packages = ("numpy", "scipy", "numba", "h5py", "scikit-image")
+    return {
+        "linclass": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _processor(),
+        "threads": threads,
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,250 @@
+"""How defaults, presets, files, environment and flags resolve into the one config.
+
+Sources, later ones win: defaults < preset < ``linclass.toml`` (or ``--config``) < environment < flags. Every
+value remembers where it came from, and every error names the key, the value, what is allowed and its source.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from linclass_cli.config import Config, leaves, owners
+from linclass_cli.errors import MissingError, SettingsError
+
+FILE_NAME = "linclass.toml"
+PRESETS = Path(__file__).parent / "presets"
+ENV_PREFIX = "LINCLASS_"
+# Read elsewhere: the first two choose sources, the last one belongs to the tests.
+ENV_OTHERS = {"LINCLASS_CONFIG", "LINCLASS_PRESET", "LINCLASS_TEST_DATA"}
+_MAX_FILE_BYTES = 1 << 20
+
+
+def env_name(key: str) -> str:
+    return ENV_PREFIX + key.upper().replace(".", "_")
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a setting may be, in words."""
+    choices = get_args(field.annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return ", ".join(choices)
+    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    text = kind.get(field.annotation, "numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT")  # type: ignore[arg-type]
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    bounds = [
+        f"{sign} {getattr(rule, name)}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return " ".join([text, " and ".join(bounds)]).strip()
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """``; did you mean NEAREST?`` or nothing."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The config and, for each dotted key, where its value came from."""
+
+    config: Config
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Given:
+    value: Any
+    source: str
+    rank: int
+
+
+def resolve(
+    flags: Mapping[str, tuple[str, Any]] | None = None,
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Resolved:
+    """Resolve all sources into one config.
+
+    ``flags``: dotted key → (the flag as typed, its value); ``file``: what ``--config`` names, else
+    ``linclass.toml`` in ``folder`` (the working folder) when there is one; ``environment``: ``os.environ``.
+    Raises SettingsError, or MissingError for a preset or file that is not there.
+    """
+    environment = os.environ if environment is None else environment
+    preset = preset or environment.get("LINCLASS_PRESET")
+    named = file or (Path(environment["LINCLASS_CONFIG"]) if environment.get("LINCLASS_CONFIG") else None)
+    given: dict[str, _Given] = {}
+    if preset:
+        _add_toml(given, _preset_path(preset), f"preset {preset}", 1)
+    default_file = (folder or Path()) / FILE_NAME
+    if named or default_file.is_file():
+        path = named or default_file
+        _add_toml(given, path, str(path) if named else FILE_NAME, 2)
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENV_PREFIX) and name not in ENV_OTHERS:
+            key, value = _from_environment(name, text)
+            given[key] = _Given(value, f"environment {name}", 3)
+    for key, (flag, value) in (flags or {}).items():
+        given[key] = _Given(value, flag, 4)
+    return _build(given)
+
+
+def _build(given: dict[str, _Given]) -> Resolved:
+    config = _validate(given)
+    # A setting that the chosen solver or feature does not have is an error, unless a later source made the
+    # choice: `--solver lbfgs` may overrule a preset that sets both sgd and its learning rate.
+    for key, one in list(given.items()):
+        section, _, name = key.partition(".")
+        choice = config.choice(section)
+        if choice is None:
+            continue
+        owners = type(getattr(config, section)).only_for.get(name)
+        if owners is None or choice in owners:
+            continue
+        deciding = [f"{section}.name"] + (["model.loss"] if section == "solver" else [])
+        if max((given[d].rank for d in deciding if d in given), default=0) > one.rank:
+            del given[key]
+            continue
+        auto = " (what auto chooses here)" if section == "solver" and config.solver.name == "auto" else ""
+        raise SettingsError(
+            f"{key} = {one.value} (from {one.source}): {choice}{auto} has no {name}; "
+            f"it belongs to {section} {', '.join(owners)}: leave it out, or choose that with --{section}"
+        )
+    config = _validate(given)
+    if config.model.loss == "hinge" and config.solver_name == "lbfgs":
+        raise _impossible(given, "solver.name", config.solver.name, "hinge has kinks; allowed: auto, sgd")
+    if config.solver_name == "closed" and config.model.loss != "ridge":
+        why = f"only for the loss ridge; allowed for {config.model.loss}: auto, lbfgs, sgd"
+        raise _impossible(given, "solver.name", "closed", why)
+    return Resolved(config, {key: given[key].source if key in given else "default" for key, _ in leaves()})
+
+
+def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> SettingsError:
+    source = given[key].source if key in given else "default"
+    return SettingsError(f"{key} = {value} (from {source}): {why}")
+
+
+def _validate(given: dict[str, _Given]) -> Config:
+    nested: dict[str, Any] = {}
+    for key, one in given.items():
+        section, _, name = key.rpartition(".")
+        (nested.setdefault(section, {}) if section else nested)[name] = one.value
+    try:
+        return Config.model_validate(nested)
+    except ValidationError as error:
+        problems = error.errors()
+    fields = dict(leaves())
+    first = problems[0]
+    location = [str(part) for part in first["loc"]]
+    key = next((k for k in (".".join(location[:2]), location[0]) if k in given), ".".join(location))
+    culprit = given.get(key)
+    hint = ""
+    if first["type"] == "literal_error" and culprit and isinstance(culprit.value, str):
+        hint = did_you_mean(culprit.value, list(get_args(fields[key].annotation)))
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    value = json.dumps(culprit.value, default=str) if culprit else "?"
+    raise SettingsError(
+        f"{key} = {value[:120]} (from {culprit.source if culprit else '?'}): "
+        f"allowed is {allowed(fields[key]) if key in fields else first['msg']}{hint}{more}"
+    )
+
+
+def _unknown(key: str, source: str) -> SettingsError:
+    known = [k for k, _ in leaves()]
+    hint = did_you_mean(key, known)
+    if not hint:
+        last = {k.rpartition(".")[2]: k for k in known}
+        near = difflib.get_close_matches(key.rpartition(".")[2], list(last), n=1, cutoff=0.6)
+        hint = f"; did you mean {last[near[0]]}?" if near else ""
+    return SettingsError(
+        f"unknown key {key} (from {source}){hint or ''}; `linclass config show` lists the known ones"
+    )
+
+
+def _preset_path(name: str) -> Path:
+    known = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    if name not in known:
+        raise MissingError(f"no preset {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
+    return PRESETS / f"{name}.toml"
+
+
+def _add_toml(given: dict[str, _Given], path: Path, source: str, rank: int) -> None:
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise SettingsError(f"{path} is over {_MAX_FILE_BYTES} bytes: that is no linclass config")
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(f"no config file {path}; `linclass config init` writes one") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the config file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {' '.join(str(error).split())}") from error
+    known = {key for key, _ in leaves()}
+    sections = {key.partition(".")[0] for key in known if "." in key}
+    for name, value in table.items():
+        if name in sections and isinstance(value, dict):
+            inner = {f"{name}.{k}": v for k, v in value.items()}
+        elif name in sections:
+            raise SettingsError(
+                f"{name} = {value!r} (from {source}): allowed is a table, [{name}], as in {FILE_NAME}"
+            )
+        else:
+            inner = {name: value}
+        for key, leaf in inner.items():
+            if key not in known:
+                raise _unknown(key, source)
+            given[key] = _Given(leaf, source, rank)
+
+
+def _from_environment(name: str, text: str) -> tuple[str, Any]:
+    # Two underscores between section and key are fine, too: other tools want them.
+    wanted = name.replace("__", "_")
+    for key, field in leaves():
+        if env_name(key) == wanted:
+            adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)  # type: ignore[arg-type]
+            try:
+                # "5" is a number here; ranges are checked with everything else.
+                return key, adapter.validate_python(text, strict=False)
+            except ValidationError:
+                return key, text
+    known = [env_name(key) for key, _ in leaves()]
+    raise SettingsError(
+        f"unknown key {name} (from the environment){did_you_mean(name, known)}; "
+        "`linclass config show` lists the known ones"
+    )
+
+
+def commented_toml() -> str:
+    """The text of a ``linclass.toml`` that lists every setting, commented out, with its default."""
+    lines = [
+        "# linclass.toml: settings of the linclass commands that are run in this folder.",
+        "# Later ones win: defaults < preset < this file < environment (LINCLASS_...) < flags.",
+        "# Every line below shows a default; remove the # to change it.",
+    ]
+    section = ""
+    for key, field in leaves():
+        head, _, name = key.rpartition(".")
+        if head != section:
+            section = head
+            lines += ["", f"[{head}]"]
+        only = owners(key)
+        note = f" ({' and '.join(only)} only)" if only else ""
+        lines += ["", f"# {field.description}{note}", f"# Allowed: {allowed(field)}"]
+        value = field.get_default(call_default_factory=True)
+        lines.append(f"#{name} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n"

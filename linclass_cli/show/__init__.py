@@ -1,0 +1,1 @@
+"""What people see: progress, tables and plots. The only modules that know Rich and matplotlib."""

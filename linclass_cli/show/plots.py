@@ -1,0 +1,158 @@
+"""From runs to figures: `Run` → matplotlib ``Figure`` → file. No pyplot, no display."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from linclass_cli.atomic import write_bytes
+from linclass_cli.errors import InputError
+from linclass_cli.runs import Run
+
+# Okabe and Ito (2008): distinguishable with every kind of colour vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+SIZE = (7.0, 4.6)  # inches
+DPI = 150
+_FONT = 12
+
+
+def save_figures(runs: Sequence[Run], kind: str, file_format: str, folder: Path | None = None) -> list[Path]:
+    """Draw the runs over each other, as ``kind`` (``curves``, ``cv`` or ``auto``), into files; their paths.
+
+    The files go to ``folder``, else to the folder of the first run that is drawn.
+    Raises InputError where a run has nothing of that kind to show.
+    """
+    trained = [run for run in runs if run.kind == "train"]
+    validated = [run for run in runs if run.kind == "cv"]
+    wrong = {"curves": validated, "cv": trained}.get(kind, [])
+    if wrong:
+        what, other = ("a cross-validation", "cv") if kind == "curves" else ("a training run", "curves")
+        raise InputError(f"{wrong[0].id} is {what}: it has no {kind} to plot; use --kind {other} or auto")
+    figures: list[tuple[str, Sequence[Run], Callable[[Sequence[Run]], Figure]]] = []
+    if trained:
+        figures += [("accuracy", trained, accuracy_curves), ("loss", trained, loss_curves)]
+    if validated:
+        figures.append(("cv", validated, cv_curves))
+    files = []
+    for name, of, draw in figures:
+        path = (folder or of[0].path) / f"{name}{_suffix(of)}.{file_format}"
+        write_bytes(path, render(draw(of), file_format))
+        files.append(path)
+    return files
+
+
+def render(figure: Figure, file_format: str) -> bytes:
+    """The bytes of a png, svg or pdf file; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    stamp = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+    figure.savefig(buffer, format=file_format, dpi=DPI, metadata=stamp)
+    return buffer.getvalue()
+
+
+def accuracy_curves(runs: Sequence[Run]) -> Figure:
+    """Training and validation accuracy, in percent, against steps; the kept step is marked."""
+    return _curves(runs, "accuracy", "Accuracy (%)", 100.0)
+
+
+def loss_curves(runs: Sequence[Run]) -> Figure:
+    """Training and validation loss, a mean an image without the l2 term, against steps."""
+    return _curves(runs, "loss", "Loss (mean per image)", 1.0)
+
+
+def cv_curves(runs: Sequence[Run]) -> Figure:
+    """Mean accuracy over the folds against l2, with standard errors; both choices are marked."""
+    figure, axes = _canvas("Cross-validation: " + _titles(runs))
+    several = len(runs) > 1
+    for run, color in zip(runs, _colors(len(runs)), strict=True):
+        m = run.metrics
+        l2, mean = m["l2"], [100 * value for value in m["mean_accuracy"]]
+        error = [100 * value for value in m["std_error"]]
+        label = f"{run.id}: " if several else ""
+        axes.errorbar(
+            l2, mean, error, color=color, marker="o", markersize=4, capsize=4, linewidth=1.6,
+            label=f"{label}mean of {m['folds']} folds ± standard error",
+        )  # fmt: skip
+        for key, marker, name in (("best_l2", "*", "best"), ("one_se_l2", "D", "one standard error")):
+            at = l2.index(m[key])
+            axes.plot(
+                m[key], mean[at], marker, markersize=15 if marker == "*" else 9, color=color,
+                markerfacecolor="white" if marker == "D" else color, zorder=3 if marker == "D" else 4,
+                label=f"{label}{name}: l2 = {m[key]:.3g}", linestyle="none", markeredgewidth=1.6,
+            )  # fmt: skip
+    strengths = [value for run in runs for value in run.metrics["l2"]]
+    smallest = min((value for value in strengths if value > 0), default=1.0)
+    if min(strengths) > 0:
+        axes.set_xscale("log")
+    else:
+        axes.set_xscale("symlog", linthresh=smallest)
+    axes.set_xlabel("Strength of regularisation, l2")
+    axes.set_ylabel("Validation accuracy (%)")
+    axes.legend(fontsize=_FONT - 2, frameon=False)
+    return figure
+
+
+def _curves(runs: Sequence[Run], what: str, ylabel: str, unit: float) -> Figure:
+    figure, axes = _canvas(_titles(runs))
+    several = len(runs) > 1
+    for run, color in zip(runs, _colors(len(runs)), strict=True):
+        steps = [step["iteration"] for step in run.history]
+        marker = "o" if len(steps) == 1 else None
+        label = f"{run.id} " if several else ""
+        lines = [("train", "training", "--")]
+        if run.history[0][f"val_{what}"] is not None:
+            lines.append(("val", "validation", "-"))
+        for part, name, style in lines:
+            values = [unit * step[f"{part}_{what}"] for step in run.history]
+            own = color if several or part == "val" else COLORS[1]
+            axes.plot(steps, values, style, color=own, marker=marker, linewidth=1.8, label=label + name)
+        part = lines[-1][0]
+        kept = run.metrics["best_step"]
+        at = next(step for step in run.history if step["iteration"] == kept)
+        value = unit * at[f"{part}_{what}"]
+        shown = f"{value:.2f} %" if what == "accuracy" else f"{value:.3f}"
+        axes.plot(
+            kept, value, "o", color=color, markersize=8, markerfacecolor="white", markeredgewidth=1.8,
+            label=f"{label}kept: step {kept}, {shown}", linestyle="none",
+        )  # fmt: skip
+    epochs = all(run.metrics["solver"] == "sgd" for run in runs)
+    axes.set_xlabel("Epoch" if epochs else "Step of the solver")
+    axes.set_ylabel(ylabel)
+    axes.legend(fontsize=_FONT - 2, frameon=False)
+    return figure
+
+
+def _canvas(title: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=_FONT, loc="left")
+    axes.xaxis.label.set_fontsize(_FONT)
+    axes.yaxis.label.set_fontsize(_FONT)
+    axes.tick_params(labelsize=_FONT - 1)
+    axes.grid(alpha=0.25)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _titles(runs: Sequence[Run]) -> str:
+    if len(runs) > 1:
+        return ", ".join(run.id for run in runs[:5]) + (" …" if len(runs) > 5 else "")
+    run = runs[0]
+    config, m = run.config, run.metrics
+    of = f"{config['feature']['name']} of {config['data']['name']}"
+    return f"{run.id}: {m['loss']} by {m['solver']} on {of}, test {100 * m['test_accuracy']:.2f} %"
+
+
+def _colors(count: int) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(count)]
+
+
+def _suffix(runs: Sequence[Run]) -> str:
+    if len(runs) == 1:
+        return ""
+    names = [run.id for run in runs]
+    return "-" + "-".join(names if len(names) <= 4 else [*names[:3], f"and-{len(names) - 3}-more"])

@@ -1,0 +1,90 @@
+"""Progress, on stderr: a live bar in a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
+
+Advance = Callable[..., None]
+S = TypeVar("S")
+R = TypeVar("R")
+PLAIN_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def progress(what: str, unit: str, quiet: bool = False) -> Iterator[Advance]:
+    """Yield ``advance(done, total=None, note="")``. unit: what is counted; ``bytes`` are shown as MB."""
+    if quiet:
+        yield lambda *_, **__: None
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        yield from _live(what, unit)
+    else:
+        yield _plain(what, unit)
+
+
+def _live(what: str, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Count(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(_count(task.completed, task.total, unit, task.speed))
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        Count(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, note="")
+
+        def advance(done: float, total: float | None = None, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield advance
+
+
+def _plain(what: str, unit: str) -> Advance:
+    began = shown = time.monotonic()
+
+    def advance(done: float, total: float | None = None, note: str = "") -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < PLAIN_SECONDS:
+            return
+        shown = now
+        speed = done / (now - began)
+        left = f", {max(0.0, total - done) / speed:.0f} s left" if total and speed else ""
+        count = _count(done, total, unit, speed)
+        sys.stderr.write(f"{what}: {count}{left}{'  ' + note if note else ''}\n")
+        sys.stderr.flush()
+
+    return advance
+
+
+def _count(done: float, total: float | None, unit: str, speed: float | None) -> str:
+    if unit == "bytes":
+        done, total, speed, unit = done / 1e6, total and total / 1e6, speed and speed / 1e6, "MB"
+        numbers = f"{done:.1f}" + (f"/{total:.1f}" if total else "")
+    else:
+        numbers = f"{done:,.0f}" + (f"/{total:,.0f}" if total else "")
+    digits = 1 if speed and speed < 100 else 0
+    return f"{numbers} {unit}" + (f", {speed:,.{digits}f}/s" if speed else "")
+
+
+def follow(steps: Generator[S, None, R], each: Callable[[S], None]) -> R:
+    """Run a generator to its end, showing what it yields; what it returns."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        each(step)

@@ -1,0 +1,68 @@
+"""Results, on stdout: tables for people, one JSON object for scripts. Notices go to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of stdout; paths as text."""
+    sys.stdout.write(json.dumps(value, default=str, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def notice(text: str) -> None:
+    """A line on stderr that is no result: what is being done, and why."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table, its numbers aligned right. Off a terminal it is as wide as it wants to be."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
+        right = numeric or all(str(row[index])[:1].isdigit() for row in rows if row[index] is not None)
+        table.add_column(column, justify="right" if right and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Names and values, a line each, the values aligned."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print_line(f"  {name:<{width}}  {_cell(value)}")
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)

@@ -1,0 +1,275 @@
+"""The feature store: immutable, content-addressed HDF5 files, verified before anything reads them.
+
+``features/<dataset>-<feature>-<key12>.h5`` holds /train/features float32 (n, d), /train/labels int64 (n,)
+and the same under /test; on its root the attributes ``meta`` (canonical JSON, whose sha256 is the key) and
+``checksums`` (JSON: the sha256 of each of the four datasets' bytes). Any HDF5 reader opens it.
+
+In front of the HDF5 data, in the user block that HDF5 leaves to applications, stands linclass's own header:
+where each dataset lies, and a digest of every byte behind the header; its first line holds a digest of the
+header itself. So a flipped bit is found before HDF5, or a kernel, sees the data, and reading needs no HDF5 at
+all: the arrays are mapped from the file, copied nowhere. docs/store.md describes the format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linclass_cli.atomic import replacing
+from linclass_cli.config import canonical_json
+from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.threads import available
+
+Array = np.ndarray[Any, np.dtype[Any]]
+FORMAT = 1
+_MAGIC = b"linclass features 1 sha256 "
+_HEADER = 8192  # the user block: a power of two
+_LINE = len(_MAGIC) + 64 + 1
+_CHUNK = 8 << 20  # bytes a digest is taken of at a time
+_PAGE = 4096
+_PARTS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One part's features X float32 (n, d) and labels y int64 (n,), mapped from the file."""
+
+    X: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class Features:
+    """A verified feature file. ``key`` is the sha256 of the canonical JSON of ``meta``."""
+
+    train: Block
+    test: Block
+    key: str
+    meta: dict[str, Any]
+    path: Path
+
+    @property
+    def d(self) -> int:
+        return int(self.train.X.shape[1])
+
+
+def make_key(meta: dict[str, Any]) -> str:
+    """The key of what ``meta`` describes: dataset, feature, version, parameters; never threads or paths."""
+    return hashlib.sha256(canonical_json(meta).encode()).hexdigest()
+
+
+def feature_path(cache: Path, meta: dict[str, Any]) -> Path:
+    name = f"{meta['dataset']['name']}-{meta['feature']['name']}-{make_key(meta)[:12]}.h5"
+    return cache / "features" / name
+
+
+def write_features(
+    path: Path,
+    meta: dict[str, Any],
+    sizes: dict[str, int],
+    d: int,
+    fill: Callable[[str, Array, Array], None],
+) -> None:
+    """Write a feature file atomically: absent, old or new, never half.
+
+    sizes: the rows of ``train`` and ``test``; ``fill(part, X, y)`` writes into X float32 (n, d) and y int64
+    (n,), which are the file's own pages. Raises ResourceError when the disk is too small, before any work.
+    """
+    shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in _PARTS}
+    shapes |= {f"{part}/labels": (sizes[part],) for part in _PARTS}
+    need = sum(4 * n * d + 8 * n for n in sizes.values()) + 16 * _PAGE + _HEADER
+    with replacing(path, need) as temporary:
+        # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
+        # whether it is there, and taken after HDF5 has laid the file out, to keep it.
+        _allocate(temporary, need)
+        places = _lay_out(temporary, meta, shapes)
+        size = temporary.stat().st_size
+        _allocate(temporary, size)
+        with temporary.open("r+b") as file, mmap.mmap(file.fileno(), size) as pages:
+            for part in _PARTS:
+                X = _view(pages, places[f"{part}/features"], np.float32)
+                y = _view(pages, places[f"{part}/labels"], np.int64)
+                fill(part, X, y)
+                del X, y
+            sums = {name: _checksum(pages, place) for name, place in places.items()}
+            pages.flush()
+        _record_checksums(temporary, sums)
+        _write_header(temporary, meta, places)
+
+
+def load_features(path: Path, meta: dict[str, Any]) -> Features:
+    """Open what ``meta`` describes, verified, without copying.
+
+    Raises MissingError when the file is not there and IntegrityError when it is not what was written.
+    """
+    if not path.is_file():
+        raise MissingError(f"no features {path.name} in {path.parent}; `linclass extract` computes them")
+    features = open_features(path)
+    if features.meta != meta:
+        raise IntegrityError(
+            f"{path} holds the features of something else than its name says; "
+            "`linclass extract --force` computes them again"
+        )
+    return features
+
+
+def open_features(path: Path) -> Features:
+    """Verify a feature file and map its arrays. Raises IntegrityError, or InputError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except ValueError:
+        raise _damaged(path, "the file is empty") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    header = _read_header(path, pages)
+    found = _digest_behind_header(pages)
+    if found != header["digest"]:
+        raise _damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found")
+    blocks = {}
+    for part in _PARTS:
+        X = _view(pages, header["places"][f"{part}/features"], np.float32)
+        y = _view(pages, header["places"][f"{part}/labels"], np.int64)
+        blocks[part] = Block(X, y)
+    return Features(blocks["train"], blocks["test"], make_key(header["meta"]), header["meta"], path)
+
+
+def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Every feature file with its header (meta, places, size, digest), or None where that is damaged."""
+    for path in sorted((cache / "features").glob("*.h5")):
+        header = None
+        with contextlib.suppress(IntegrityError, OSError), path.open("rb") as file:
+            header = _parse_header(path, file.read(_HEADER), path.stat().st_size)
+        yield path, header
+
+
+def _allocate(path: Path, size: int) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle, 0, size)
+        else:
+            held = os.fstat(handle).st_size
+            for start in range(held, size, _CHUNK):
+                os.pwrite(handle, bytes(min(_CHUNK, size - start)), start)
+    finally:
+        os.close(handle)
+
+
+def _lay_out(path: Path, meta: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Create the HDF5 file with contiguous, unwritten datasets; where each of them lies."""
+    import h5py
+
+    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    create.set_layout(h5py.h5d.CONTIGUOUS)
+    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    places = {}
+    with h5py.File(
+        path, "w", userblock_size=_HEADER, alignment_threshold=_PAGE, alignment_interval=_PAGE, locking=False
+    ) as file:
+        for name, shape in shapes.items():
+            group, leaf = name.split("/")
+            kind = h5py.h5t.IEEE_F32LE if leaf == "features" else h5py.h5t.STD_I64LE
+            space = h5py.h5s.create_simple(shape)
+            dataset = h5py.h5d.create(file.require_group(group).id, leaf.encode(), kind, space, create)
+            places[name] = {"offset": dataset.get_offset(), "shape": list(shape)}
+        file.attrs["meta"] = canonical_json(meta)
+        # As long as it will be: filling it in later moves nothing.
+        file.attrs["checksums"] = np.bytes_(canonical_json(dict.fromkeys(shapes, "0" * 64)))
+    return places
+
+
+def _record_checksums(path: Path, sums: dict[str, str]) -> None:
+    import h5py
+
+    with h5py.File(path, "r+", locking=False) as file:
+        file.attrs.modify("checksums", np.bytes_(canonical_json(sums)))
+
+
+def _write_header(path: Path, meta: dict[str, Any], places: dict[str, Any]) -> None:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+        header = {
+            "meta": meta,
+            "places": places,
+            "size": len(pages),
+            "digest": _digest_behind_header(pages),
+        }
+        body = canonical_json(header).encode().ljust(_HEADER - _LINE, b"\0")
+        if len(body) > _HEADER - _LINE:
+            raise InputError("the feature's parameters are too long to be stored")
+        line = _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n"
+        pages[:_HEADER] = line + body
+        pages.flush()
+
+
+def _read_header(path: Path, pages: mmap.mmap) -> dict[str, Any]:
+    return _parse_header(path, pages[:_HEADER], len(pages))
+
+
+def _parse_header(path: Path, header: bytes, size: int) -> dict[str, Any]:
+    if len(header) < _HEADER or not header.startswith(_MAGIC):
+        raise _damaged(path, "it does not begin as a feature file of linclass")
+    body = header[_LINE:]
+    if header[len(_MAGIC) : _LINE] != hashlib.sha256(body).hexdigest().encode() + b"\n":
+        raise _damaged(path, "its header does not match its digest")
+    # Whoever made a file with matching digests may still lie in it: nothing may reach outside its bytes.
+    try:
+        parsed: dict[str, Any] = json.loads(body.rstrip(b"\0"))
+        if parsed["size"] != size:
+            raise _damaged(path, f"{parsed['size']} bytes expected, {size} found")
+        widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in _PARTS}
+        for part in _PARTS:
+            X, y = parsed["places"][f"{part}/features"], parsed["places"][f"{part}/labels"]
+            for place, item, dims in ((X, 4, 2), (y, 8, 1)):
+                numbers = [*place["shape"], place["offset"]]
+                sound = all(type(x) is int and x >= 0 for x in numbers) and len(place["shape"]) == dims
+                count = int(np.prod(place["shape"], dtype=object))
+                if not sound or place["offset"] % item or place["offset"] + count * item > size:
+                    raise ValueError
+            if X["shape"][0] != y["shape"][0]:
+                raise ValueError
+        if len(widths) != 1 or not isinstance(parsed["digest"], str) or not isinstance(parsed["meta"], dict):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        raise _damaged(path, "its header makes no sense") from None
+    return parsed
+
+
+def _damaged(path: Path, why: str) -> IntegrityError:
+    return IntegrityError(f"{path} is damaged: {why}; `linclass extract --force` computes it again")
+
+
+def _view(pages: mmap.mmap, place: dict[str, Any], dtype: Any) -> Array:
+    shape = tuple(place["shape"])
+    count = int(np.prod(shape, dtype=np.int64))
+    return np.frombuffer(pages, dtype, count, place["offset"]).reshape(shape)
+
+
+def _checksum(pages: mmap.mmap, place: dict[str, Any]) -> str:
+    item = 4 if len(place["shape"]) == 2 else 8
+    length = int(np.prod(place["shape"], dtype=np.int64)) * item
+    with memoryview(pages) as view, view[place["offset"] : place["offset"] + length] as bytes_of:
+        return hashlib.sha256(bytes_of).hexdigest()
+
+
+def _digest_behind_header(pages: mmap.mmap) -> str:
+    """sha256 over the sha256 digests of the 8 MiB chunks behind the header, taken by several threads."""
+
+    def chunk(start: int) -> bytes:
+        with memoryview(pages) as view, view[start : start + _CHUNK] as part:
+            return hashlib.sha256(part).digest()
+
+    with ThreadPoolExecutor(min(8, available())) as pool:
+        return hashlib.sha256(b"".join(pool.map(chunk, range(_HEADER, len(pages), _CHUNK)))).hexdigest()
