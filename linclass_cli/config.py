@@ -128,7 +128,7 @@ class SolverConfig(Section):
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that is kept")
     batch_size: int = Field(100, ge=1, description="images a step")
     epochs: int = Field(100, ge=1, le=1_000_000, description="passes over the training part")
-    init_range: float = Field(1e-3, ge=0, description="W starts uniform in +- this; the bias at 0")
+    init_range: float = Field(1e-3, ge=0, description="W starts uniform within ± this, the bias at 0")
     tolerance: float = Field(1e-5, gt=0, description="stop at this largest entry of the gradient")
     max_iterations: int = Field(2000, ge=1, le=1_000_000, description="stop after this many steps anyway")
 

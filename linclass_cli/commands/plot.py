@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from linclass_cli.commands.session import Session, command
+from linclass_cli.commands.session import Session, command, with_default
 from linclass_cli.errors import InputError
 from linclass_cli.show.tables import print_line
 
@@ -28,7 +28,10 @@ def add(app: typer.Typer) -> None:
     def plot(
         session: Session,
         runs: Annotated[
-            list[str], typer.Argument(help="one run, or several over each other", autocompletion=_run_names)
+            list[str],
+            typer.Argument(
+                metavar="RUN...", help="one run, or several over each other", autocompletion=_run_names
+            ),
         ],
         kind: Annotated[
             str, typer.Option("--kind", metavar="|".join(KINDS), help="what is drawn; auto: what the run is")
@@ -36,7 +39,9 @@ def add(app: typer.Typer) -> None:
         file_format: Annotated[
             str, typer.Option("--format", metavar="|".join(FORMATS), help="the files' format")
         ] = "png",
-        out: Annotated[Path | None, typer.Option("--out", help="a folder  [default: the run's own]")] = None,
+        out: Annotated[
+            Path | None, typer.Option("--out", help=with_default("a folder", "the run's own"))
+        ] = None,
     ) -> None:
         """Draw the curves of runs into files, and print the files' paths.
 

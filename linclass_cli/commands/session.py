@@ -106,12 +106,12 @@ def _parameter(key: str, field: FieldInfo, panel: str | None = None) -> inspect.
     kind = str if choices or get_origin(field.annotation) is tuple else field.annotation
     default = field.get_default(call_default_factory=True)
     flag = flag_of(key)
-    only = owners(key)
+    note = f" ({', '.join(owners(key))} only)" if owners(key) else ""
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=f"{field.description}{' (' + ', '.join(only) + ' only)' if only else ''}".replace("[", r"\["),
+        help=with_default(f"{field.description}{note}", _shown(default)),
         metavar="|".join(choices) if choices else ("LIST" if get_origin(field.annotation) is tuple else None),
-        show_default=_shown(default),
+        show_default=False,
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=panel or _PANELS.get(key.partition(".")[0]),
     )
@@ -119,6 +119,11 @@ def _parameter(key: str, field: FieldInfo, panel: str | None = None) -> inspect.
     return inspect.Parameter(
         key.replace(".", "__"), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint
     )
+
+
+def with_default(text: str, default: str) -> str:
+    """A help text that ends in the default, as Typer shows it."""
+    return f"{text} [dim]\\[default: {default}][/dim]"
 
 
 def _shown(default: Any) -> str:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from linclass_cli.commands.fitting import Saved, run_train
-from linclass_cli.commands.session import Session, command
+from linclass_cli.commands.session import Session, command, with_default
 from linclass_cli.show.tables import percent, print_facts, print_line, seconds
 
-RunName = Annotated[str | None, typer.Option("--name", help="the run's name  [default: run1, run2, …]")]
+RunName = Annotated[str | None, typer.Option("--name", help=with_default("the run's name", "run1, run2, …"))]
 
 
 def add(app: typer.Typer) -> None:

@@ -95,6 +95,7 @@ def _from_address(wanted: Wanted, address: str, part: Path, advance: Advance, pa
     """Try one address until the part is right, or :class:`Fault` says why not."""
     furthest = part_size(part)
     failures = 0
+    started_over = False
     while True:
         resumed = part_size(part) > 0
         try:
@@ -104,7 +105,8 @@ def _from_address(wanted: Wanted, address: str, part: Path, advance: Advance, pa
         except Fault as fault:
             if fault.discard:
                 start_over(part)
-                if resumed:  # the earlier bytes may have been the wrong ones
+                if resumed and not started_over:  # the earlier bytes may have been the wrong ones
+                    started_over = True
                     furthest = 0
                     continue
             if not fault.again:

@@ -17,9 +17,9 @@ Spans = Iterator[tuple[int, int]]
 def in_chunks(work: Callable[[Spans], None], n: int, chunk: int) -> None:
     """Call ``work(spans)`` in as many threads as Numba may use (`numba.get_num_threads`).
 
-    Each call takes (start, stop) after (start, stop) from the common iterator, which goes from 0 to n in steps
-    of ``chunk`` whatever the number of threads, and so can allocate what it needs once. The first exception of
-    a call is raised again.
+    Each call takes (start, stop) after (start, stop) from the common iterator, and so can allocate what it
+    needs once. They go from 0 to n in steps of ``chunk``, whatever the number of threads. An exception of a
+    call is raised again.
     """
     every = [(start, min(n, start + chunk)) for start in range(0, n, chunk)]
     threads = min(numba.get_num_threads(), len(every))

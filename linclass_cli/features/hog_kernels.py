@@ -100,7 +100,7 @@ def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32, squa
 def _pick_channel(
     planes: I32, plan: HogPlan, rows: F32, cols: F32, squares: F32, work: F32, counts: I32
 ) -> None:
-    """Replace the first channel's gradient by that of the largest magnitude, in place; mark pixels with ties."""
+    """Replace the first channel's gradient by that of the largest magnitude, in place; mark ties in counts."""
     new_rows, new_cols, new_squares = work[0], work[1], work[2]
     for k in range(1, plan.channels):
         _differences(planes[k], plan.height, plan.width, new_rows, new_cols, new_squares)

@@ -69,8 +69,8 @@ def orientation_bins(
 ) -> npt.NDArray[np.intp]:
     """Bins of gradients by scikit-image's formula (`skimage/feature/_hoghistogram.pyx`).
 
-    ``rows``, ``cols``: (m,) float64 gradients; ``bounds``: `bin_bounds`. Returns (m,) bins; the number of bins
-    stands for an orientation above the last boundary, which scikit-image counts nowhere.
+    ``rows``, ``cols``: (m,) float64 gradients; ``bounds``: `bin_bounds`. Returns (m,) bins; the number of
+    bins stands for an orientation above the last boundary, which scikit-image counts nowhere.
     """
     degrees = np.rad2deg(np.arctan2(rows, cols)) % 180
     return np.searchsorted(bounds, degrees, side="right") - 1

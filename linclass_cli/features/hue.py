@@ -21,9 +21,9 @@ _CHUNK_IMAGES = 64
 class Hue:
     """Histogram of hue: ``bins`` equal bins from 0 to 1, counts divided by the number of pixels.
 
-    Hue as in `skimage.color.rgb2hsv`, counted as in ``np.histogram(hue, bins=bins, range=(0, 1))``; greys have
-    hue 0 and are counted in the first bin, as there. The values of an image sum to 1. Raises InputError for
-    ``bins`` outside 1 to 360.
+    Hue as in `skimage.color.rgb2hsv`, counted as in ``np.histogram(hue, bins=bins, range=(0, 1))``; greys
+    have hue 0 and are counted in the first bin, as there. The values of an image sum to 1. Raises InputError
+    for ``bins`` outside 1 to 360.
     """
 
     bins: int = 16

@@ -1,4 +1,4 @@
-"""The kernel of the histogram of hue: images one after the other (threads take chunks of them), scalar pixels.
+"""The kernel of the histogram of hue: pixel after pixel, image after image; threads take chunks of images.
 
 It repeats scikit-image's float64 arithmetic operation by operation. Whole numbers would be simpler, but a hue
 on the border of two bins is rounded by scikit-image to either side of it, depending on the colour: with 16

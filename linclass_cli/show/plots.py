@@ -65,7 +65,7 @@ def loss_curves(runs: Sequence[Run]) -> Figure:
 
 def cv_curves(runs: Sequence[Run]) -> Figure:
     """Mean accuracy over the folds against l2, with standard errors; both choices are marked."""
-    figure, axes = _canvas("Cross-validation: " + _titles(runs))
+    figure, axes = _canvas(_titles(runs))
     several = len(runs) > 1
     for run, color in zip(runs, _colors(len(runs)), strict=True):
         m = run.metrics
@@ -76,10 +76,10 @@ def cv_curves(runs: Sequence[Run]) -> Figure:
             l2, mean, error, color=color, marker="o", markersize=4, capsize=4, linewidth=1.6,
             label=f"{label}mean of {m['folds']} folds ± standard error",
         )  # fmt: skip
-        for key, marker, name in (("best_l2", "*", "best"), ("one_se_l2", "D", "one standard error")):
+        for key, marker, name in (("one_se_l2", "D", "one standard error"), ("best_l2", "*", "best")):
             at = l2.index(m[key])
             axes.plot(
-                m[key], mean[at], marker, markersize=15 if marker == "*" else 9, color=color,
+                m[key], mean[at], marker, markersize=13 if marker == "*" else 15, color=color,
                 markerfacecolor="white" if marker == "D" else color, zorder=3 if marker == "D" else 4,
                 label=f"{label}{name}: l2 = {m[key]:.3g}", linestyle="none", markeredgewidth=1.6,
             )  # fmt: skip
@@ -99,14 +99,16 @@ def _curves(runs: Sequence[Run], what: str, ylabel: str, unit: float) -> Figure:
     figure, axes = _canvas(_titles(runs))
     several = len(runs) > 1
     for run, color in zip(runs, _colors(len(runs)), strict=True):
-        steps = [step["iteration"] for step in run.history]
+        # The start of a solver (all weights zero) says nothing, and would squeeze everything else.
+        history = [step for step in run.history if step["iteration"] > 0] or run.history
+        steps = [step["iteration"] for step in history]
         marker = "o" if len(steps) == 1 else None
-        label = f"{run.id} " if several else ""
+        label = f"{run.id} ({run.metrics['loss']}) " if several else ""
         lines = [("train", "training", "--")]
         if run.history[0][f"val_{what}"] is not None:
             lines.append(("val", "validation", "-"))
         for part, name, style in lines:
-            values = [unit * step[f"{part}_{what}"] for step in run.history]
+            values = [unit * step[f"{part}_{what}"] for step in history]
             own = color if several or part == "val" else COLORS[1]
             axes.plot(steps, values, style, color=own, marker=marker, linewidth=1.8, label=label + name)
         part = lines[-1][0]
@@ -143,8 +145,9 @@ def _titles(runs: Sequence[Run]) -> str:
         return ", ".join(run.id for run in runs[:5]) + (" …" if len(runs) > 5 else "")
     run = runs[0]
     config, m = run.config, run.metrics
+    what = "cross-validation of " if run.kind == "cv" else ""
     of = f"{config['feature']['name']} of {config['data']['name']}"
-    return f"{run.id}: {m['loss']} by {m['solver']} on {of}, test {100 * m['test_accuracy']:.2f} %"
+    return f"{run.id}: {what}{m['loss']} by {m['solver']} on {of}, test {100 * m['test_accuracy']:.2f} %"
 
 
 def _colors(count: int) -> list[str]:

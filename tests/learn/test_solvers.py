@@ -1,0 +1,174 @@
+"""Independent solvers must agree with each other and with scikit-learn."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from linclass_cli.config import SolverName
+from linclass_cli.errors import InputError
+from linclass_cli.learn.objective import Problem, objective
+from linclass_cli.learn.solvers import SOLVERS, closed, lbfgs, sgd
+from linclass_cli.threads import use_threads
+from tests import naive
+from tests.learn.conftest import blobs, plain_part
+
+
+def solve(solver, *args, **options):
+    *_, last = solver(*args, **options)
+    return last
+
+
+def test_the_names_are_those_of_the_config():
+    assert {"auto", *SOLVERS} == set(get_args(SolverName))
+
+
+@pytest.mark.parametrize("C", [1e-3, 1e-1, 10])
+@pytest.mark.parametrize("k", [2, 5])
+def test_lbfgs_softmax_reaches_scikit_learns_optimum(C, k):
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = blobs(300, 8, k, dtype=np.float64)
+    problem = Problem(plain_part(X, y), "softmax", 1 / (300 * C), k)
+    last = solve(lbfgs, problem, tolerance=1e-8)
+    assert last.converged
+    assert last.at.gradient_norm <= 1e-8
+    peer = LogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(X, y)
+    if k > 2:
+        assert last.at.value == pytest.approx(objective(problem, peer.coef_, peer.intercept_).value, rel=1e-9)
+        np.testing.assert_allclose(last.W, peer.coef_, atol=1e-4)
+    else:
+        # scikit-learn's two classes have one w: ours, two of opposite sign, reach at least as low.
+        half = np.vstack([-peer.coef_, peer.coef_]) / 2, np.concatenate([-peer.intercept_, peer.intercept_]) / 2
+        assert last.at.value <= objective(problem, *half).value + 1e-9
+
+
+def test_lbfgs_squared_hinge_reaches_liblinears_optimum():
+    from sklearn.svm import LinearSVC
+
+    X, y = blobs(200, 6, 3, dtype=np.float64)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    C = 0.05
+    # LIBLINEAR minimises 1/2 |w|^2 + C sum(loss): C = 1 / (n l2). A large intercept scale frees its bias.
+    peer = LinearSVC(C=C, tol=1e-10, max_iter=100_000, dual=False, intercept_scaling=1e3).fit(Z, y)
+    problem = Problem(plain_part(Z, y), "squared-hinge", 1 / (200 * C), 3)
+    last = solve(lbfgs, problem, tolerance=1e-9)
+    assert last.converged
+    np.testing.assert_allclose(last.W, peer.coef_, atol=2e-4)
+    assert last.at.value <= objective(problem, peer.coef_, peer.intercept_).value + 1e-9
+
+
+def test_ridge_closed_form_is_scikit_learns_and_the_optimum():
+    from sklearn.linear_model import Ridge
+
+    X, y = blobs(150, 5, 4, dtype=np.float64)
+    problem = Problem(plain_part(X, y), "ridge", 0.03, 4)
+    last = solve(closed, problem)
+    assert last.converged
+    assert last.at.gradient_norm < 1e-12
+    peer = Ridge(alpha=0.03 * 150).fit(X, np.eye(4)[y])
+    np.testing.assert_allclose(last.W, peer.coef_, atol=1e-10)
+    np.testing.assert_allclose(last.b, peer.intercept_, atol=1e-10)
+    iterative = solve(lbfgs, problem, tolerance=1e-10)
+    np.testing.assert_allclose(iterative.W, last.W, atol=1e-7)
+
+
+def test_ridge_without_l2_takes_the_smallest_of_many_solutions():
+    X, y = blobs(10, 30, 2, dtype=np.float64)
+    last = solve(closed, Problem(plain_part(X, y), "ridge", 0.0, 2))
+    assert last.at.value < 1e-20
+    centred = X - X.mean(axis=0)
+    want = np.linalg.lstsq(centred, np.eye(2)[y] - np.eye(2)[y].mean(axis=0))[0].T
+    np.testing.assert_allclose(last.W, want, atol=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared-hinge", "ridge"])
+def test_sgd_goes_where_lbfgs_goes(loss):
+    X, y = blobs(400, 5, 3, dtype=np.float64)
+    problem = Problem(plain_part(X, y), loss, 0.05, 3)
+    best = solve(lbfgs, problem, tolerance=1e-8)
+    walked = solve(sgd, problem, learning_rate=0.05, decay=0.3, momentum=0.5, epochs=300, batch_size=20)
+    assert not walked.converged
+    assert best.at.value <= walked.at.value
+    assert walked.at.value == pytest.approx(best.at.value, rel=2e-4)
+
+
+@pytest.mark.parametrize("loss", naive.LOSSES)
+def test_sgd_epochs_equal_their_twin(loss):
+    X, y = blobs(57, 6, 3, dtype=np.float64)
+    options = dict(learning_rate=0.02, decay=0.5, momentum=0.3, batch_size=10, epochs=3, init_range=0.1)
+    *_, last = sgd(Problem(plain_part(X, y), loss, 0.01, 3, seed=4), **options)
+    rng = np.random.default_rng(4)
+    W, b = rng.uniform(-0.1, 0.1, (3, 6)), np.zeros(3)
+    step_W, step_b = 0 * W, 0 * b
+    for epoch in range(3):
+        order = rng.permutation(57)
+        rate = 0.02 / (1 + 0.5 * epoch)
+        W, b, step_W, step_b = naive.sgd_epoch(X, y, order, W, b, step_W, step_b, 10, loss, 0.01, rate, 0.3)
+    np.testing.assert_allclose(last.W, W, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(last.b, b, rtol=1e-9, atol=1e-12)
+
+
+def test_sgd_yields_weights_that_later_epochs_leave_alone():
+    X, y = blobs(50, 3, 2)
+    iterates = list(sgd(Problem(plain_part(X, y), "softmax", 0.0, 2), learning_rate=0.1, epochs=3))
+    again = list(sgd(Problem(plain_part(X, y), "softmax", 0.0, 2), learning_rate=0.1, epochs=1))
+    np.testing.assert_array_equal(iterates[0].W, again[0].W)
+    assert (iterates[0].W != iterates[2].W).any()
+
+
+@pytest.mark.parametrize("solver", [sgd, lbfgs])
+def test_same_seed_same_bits_whatever_the_threads(solver):
+    X, y = blobs(2000, 9, 4)
+    problem = Problem(plain_part(X, y, "standard"), "softmax", 1e-3, 4, seed=3)
+    options = {"epochs": 3} if solver is sgd else {"max_iterations": 30}
+    results = []
+    for threads in (1, 2):
+        with use_threads(threads):
+            results.append(solve(solver, problem, **options))
+    np.testing.assert_array_equal(results[0].W, results[1].W)
+    np.testing.assert_array_equal(results[0].b, results[1].b)
+
+
+def test_lbfgs_says_when_it_did_not_converge():
+    X, y = blobs(300, 8, 3)
+    last = solve(lbfgs, Problem(plain_part(X, y), "softmax", 1e-4, 3), max_iterations=3)
+    assert last.iteration == 3
+    assert not last.converged
+    assert last.at.gradient_norm > 1e-5
+
+
+def test_lbfgs_starts_where_it_is_told():
+    X, y = blobs(300, 8, 3)
+    problem = Problem(plain_part(X, y), "softmax", 1e-2, 3)
+    cold = list(lbfgs(problem))
+    warm = list(lbfgs(problem, start=(cold[-1].W, cold[-1].b)))
+    assert len(cold) > 3
+    assert len(warm) == 1
+    assert warm[0].converged
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared-hinge", "ridge"])
+def test_lbfgs_converges_on_float32_features(loss):
+    X, y = blobs(5000, 40, 10)
+    problem = Problem(plain_part(X, y, "standard"), loss, 1e-4, 10)
+    steps = list(lbfgs(problem))
+    assert steps[-1].converged
+    values = [step.at.value for step in steps]
+    assert max(np.diff(values)) <= 1e-7 * values[0]
+
+
+def test_a_diverging_sgd_says_so():
+    X, y = blobs(300, 8, 3, spread=100)
+    with pytest.raises(InputError, match="diverged; take a learning rate below"):
+        solve(sgd, Problem(plain_part(X, y), "squared-hinge", 0.0, 3), learning_rate=1e3)
+
+
+@pytest.mark.parametrize("solver", [lbfgs, closed])
+def test_nan_features_are_an_error(solver):
+    X, y = blobs(30, 3, 2)
+    X[4, 1] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        solve(solver, Problem(plain_part(X, y), "ridge", 0.1, 2))
