@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -95,14 +94,12 @@ def write_features(
         places = _lay_out(temporary, meta, shapes)
         size = temporary.stat().st_size
         _allocate(temporary, size)
-        with temporary.open("r+b") as file, mmap.mmap(file.fileno(), size) as pages:
-            for part in _PARTS:
-                X = _view(pages, places[f"{part}/features"], np.float32)
-                y = _view(pages, places[f"{part}/labels"], np.int64)
-                fill(part, X, y)
-                del X, y
-            sums = {name: _checksum(pages, place) for name, place in places.items()}
-            pages.flush()
+        pages = np.memmap(temporary, np.uint8, "r+")
+        views = {name: _view(pages, place) for name, place in places.items()}
+        for part in _PARTS:
+            fill(part, views[f"{part}/features"], views[f"{part}/labels"])
+        pages.flush()
+        sums = {name: hashlib.sha256(view.data).hexdigest() for name, view in views.items()}
         _record_checksums(temporary, sums)
         _write_header(temporary, meta, places)
 
@@ -126,22 +123,20 @@ def load_features(path: Path, meta: dict[str, Any]) -> Features:
 def open_features(path: Path) -> Features:
     """Verify a feature file and map its arrays. Raises IntegrityError, or InputError if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
+        pages = np.memmap(path, np.uint8, "c")
     except ValueError:
         raise _damaged(path, "the file is empty") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    header = _read_header(path, pages)
+    header = _parse_header(path, pages[:_HEADER].tobytes(), len(pages))
     found = _digest_behind_header(pages)
     if found != header["digest"]:
         raise _damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found")
     blocks = {}
     for part in _PARTS:
-        X = _view(pages, header["places"][f"{part}/features"], np.float32)
-        y = _view(pages, header["places"][f"{part}/labels"], np.int64)
-        blocks[part] = Block(X, y)
+        places = header["places"]
+        blocks[part] = Block(_view(pages, places[f"{part}/features"]), _view(pages, places[f"{part}/labels"]))
     return Features(blocks["train"], blocks["test"], make_key(header["meta"]), header["meta"], path)
 
 
@@ -199,23 +194,19 @@ def _record_checksums(path: Path, sums: dict[str, str]) -> None:
 
 
 def _write_header(path: Path, meta: dict[str, Any], places: dict[str, Any]) -> None:
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
-        header = {
-            "meta": meta,
-            "places": places,
-            "size": len(pages),
-            "digest": _digest_behind_header(pages),
-        }
-        body = canonical_json(header).encode().ljust(_HEADER - _LINE, b"\0")
-        if len(body) > _HEADER - _LINE:
-            raise InputError("the feature's parameters are too long to be stored")
-        line = _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n"
-        pages[:_HEADER] = line + body
-        pages.flush()
-
-
-def _read_header(path: Path, pages: mmap.mmap) -> dict[str, Any]:
-    return _parse_header(path, pages[:_HEADER], len(pages))
+    pages = np.memmap(path, np.uint8, "r+")
+    header = {
+        "meta": meta,
+        "places": places,
+        "size": len(pages),
+        "digest": _digest_behind_header(pages),
+    }
+    body = canonical_json(header).encode().ljust(_HEADER - _LINE, b"\0")
+    if len(body) > _HEADER - _LINE:
+        raise InputError("the feature's parameters are too long to be stored")
+    line = _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n"
+    pages[:_HEADER] = np.frombuffer(line + body, np.uint8)
+    pages.flush()
 
 
 def _parse_header(path: Path, header: bytes, size: int) -> dict[str, Any]:
@@ -251,25 +242,19 @@ def _damaged(path: Path, why: str) -> IntegrityError:
     return IntegrityError(f"{path} is damaged: {why}; `linclass extract --force` computes it again")
 
 
-def _view(pages: mmap.mmap, place: dict[str, Any], dtype: Any) -> Array:
-    shape = tuple(place["shape"])
-    count = int(np.prod(shape, dtype=np.int64))
-    return np.frombuffer(pages, dtype, count, place["offset"]).reshape(shape)
+def _view(pages: Array, place: dict[str, Any]) -> Array:
+    """The features or labels at a place of the file, as a plain array over its pages."""
+    dtype = np.dtype("<f4") if len(place["shape"]) == 2 else np.dtype("<i8")
+    length = int(np.prod(place["shape"], dtype=np.int64)) * dtype.itemsize
+    whole = np.asarray(pages)
+    return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])
 
 
-def _checksum(pages: mmap.mmap, place: dict[str, Any]) -> str:
-    item = 4 if len(place["shape"]) == 2 else 8
-    length = int(np.prod(place["shape"], dtype=np.int64)) * item
-    with memoryview(pages) as view, view[place["offset"] : place["offset"] + length] as bytes_of:
-        return hashlib.sha256(bytes_of).hexdigest()
-
-
-def _digest_behind_header(pages: mmap.mmap) -> str:
+def _digest_behind_header(pages: Array) -> str:
     """sha256 over the sha256 digests of the 8 MiB chunks behind the header, taken by several threads."""
 
     def chunk(start: int) -> bytes:
-        with memoryview(pages) as view, view[start : start + _CHUNK] as part:
-            return hashlib.sha256(part).digest()
+        return hashlib.sha256(pages[start : start + _CHUNK].data).digest()
 
     with ThreadPoolExecutor(min(8, available())) as pool:
         return hashlib.sha256(b"".join(pool.map(chunk, range(_HEADER, len(pages), _CHUNK)))).hexdigest()

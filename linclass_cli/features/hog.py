@@ -148,11 +148,8 @@ def _decide(
 
 def _too_small(height: int, width: int, cell: int, block: int) -> str:
     side = min(height, width)
-    cells = [str(size) for size in range(1, cell) if side // size >= block][-1:]
-    blocks = [str(size) for size in range(1, block) if side // cell >= size][-1:]
-    fits = [f"cells of {size} pixels" for size in cells] + [
-        f"blocks of {size} x {size} cells" for size in blocks
-    ]
+    fits = [f"cells of {size} x {size} pixels" for size in range(1, cell) if side // size >= block][-1:]
+    fits += [f"blocks of {size} x {size} cells" for size in range(1, block) if side // cell >= size][-1:]
     advice = f"; {' or '.join(fits)} would fit" if fits else ""
     return (
         f"images of {height} x {width} pixels are too small for HOG with cells of {cell} x {cell} pixels and "

@@ -100,7 +100,7 @@ def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32, squa
 def _pick_channel(
     planes: I32, plan: HogPlan, rows: F32, cols: F32, squares: F32, work: F32, counts: I32
 ) -> None:
-    """Replace the first channel's gradient by that of the largest magnitude, in place; mark ties in counts."""
+    """Replace the first channel's gradient by that of the largest magnitude, in place; counts mark ties."""
     new_rows, new_cols, new_squares = work[0], work[1], work[2]
     for k in range(1, plan.channels):
         _differences(planes[k], plan.height, plan.width, new_rows, new_cols, new_squares)
@@ -256,11 +256,11 @@ def exact_gradients(images: U8, pixels: I64, plan: HogPlan, rows: F64, cols: F64
             up, down, left, right = 0, 0, 0, 0
             for j in range(k, k + parts):
                 if 0 < y < height - 1:
-                    up += image[(p - width) * channels + j]
-                    down += image[(p + width) * channels + j]
+                    up += int(image[(p - width) * channels + j])
+                    down += int(image[(p + width) * channels + j])
                 if 0 < x < width - 1:
-                    left += image[(p - 1) * channels + j]
-                    right += image[(p + 1) * channels + j]
+                    left += int(image[(p - 1) * channels + j])
+                    right += int(image[(p + 1) * channels + j])
             row, col = plan.values[down] - plan.values[up], plan.values[right] - plan.values[left]
             magnitude = math.hypot(row, col)
             if magnitude > best:

@@ -123,7 +123,7 @@ def hog_plan(
         thresholds=_padded(thresholds),
         pairs=singles is None,
         tie=np.float32(4 * tolerance if transform_sqrt else 0.0),
-        tie_from=np.float32(0 if transform_sqrt else _first_unequal_hypot()),
+        tie_from=np.float32(_first_unequal_hypot() if largest and not transform_sqrt else 0),
         turns=np.arange(width // cell * cell).reshape(-1, cell).T.ravel(),
         turn_bins=np.tile(np.arange(width // cell) * orientations, cell),
         bounds=bounds,
@@ -171,6 +171,6 @@ def _around(cotangents: npt.NDArray[np.float64], tolerance: float) -> npt.NDArra
 
 def _padded(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Filled up to a multiple of four (the kernel's step) with thresholds that no gradient passes."""
-    padded = np.full(-(-len(thresholds) // 4) * 4, -1e30, dtype=np.float32)
+    padded = np.full(-(-len(thresholds) // 4) * 4, -1e20, dtype=np.float32)
     padded[: len(thresholds)] = thresholds
     return padded

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from linclass_cli.atomic import write_bytes
@@ -49,7 +50,8 @@ def render(figure: Figure, file_format: str) -> bytes:
     """The bytes of a png, svg or pdf file; equal figures give equal bytes."""
     buffer = io.BytesIO()
     stamp = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
-    figure.savefig(buffer, format=file_format, dpi=DPI, metadata=stamp)
+    with rc_context({"svg.hashsalt": "linclass"}):
+        figure.savefig(buffer, format=file_format, dpi=DPI, metadata=stamp)
     return buffer.getvalue()
 
 

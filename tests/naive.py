@@ -1,0 +1,159 @@
+"""Slow, readable twins of every kernel"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# ---- features ----
+
+
+def hog(
+    image,
+    orientations=9,
+    pixels_per_cell=8,
+    cells_per_block=3,
+    block_norm="L2-Hys",
+    transform_sqrt=False,
+    channels="mean",
+):
+    """Histograms of oriented gradients of one uint8 image (height, width, channels), float64 (d,)."""
+    height, width, n_channels = image.shape
+    cell, block = pixels_per_cell, cells_per_block
+    planes = [image.mean(axis=-1)] if channels == "mean" else [image[..., k] for k in range(n_channels)]
+    planes = [plane.astype(np.float64) for plane in planes]
+    if transform_sqrt:
+        planes = [np.sqrt(plane) for plane in planes]
+    cells = np.zeros((height // cell, width // cell, orientations))
+    bounds = np.arange(orientations + 1) * (180 / orientations)
+    for y in range(height // cell * cell):
+        for x in range(width // cell * cell):
+            best = (-1.0, 0.0, 0.0)
+            for plane in planes:
+                row = plane[y + 1, x] - plane[y - 1, x] if 0 < y < height - 1 else 0.0
+                col = plane[y, x + 1] - plane[y, x - 1] if 0 < x < width - 1 else 0.0
+                if np.hypot(row, col) > best[0]:
+                    best = (np.hypot(row, col), row, col)
+            magnitude, row, col = best
+            # A whole array: numpy's arctan2 of a single number takes another path, with other last bits.
+            degrees = (np.rad2deg(np.arctan2(np.full(8, row), np.full(8, col))) % 180)[0]
+            for o in range(orientations):
+                if bounds[o] <= degrees < bounds[o + 1]:
+                    cells[y // cell, x // cell, o] += magnitude / cell**2
+    features = []
+    for y in range(height // cell - block + 1):
+        for x in range(width // cell - block + 1):
+            features.append(_normalised(cells[y : y + block, x : x + block].ravel(), block_norm))
+    return np.concatenate(features)
+
+
+def _normalised(block, norm, eps=1e-5):
+    if norm == "L1":
+        return block / (block.sum() + eps)
+    if norm == "L1-sqrt":
+        return np.sqrt(block / (block.sum() + eps))
+    block = block / np.sqrt((block**2).sum() + eps**2)
+    if norm == "L2-Hys":
+        block = np.minimum(block, 0.2)
+        block = block / np.sqrt((block**2).sum() + eps**2)
+    return block
+
+
+def hue(image, bins=16):
+    """Histogram of hue of one uint8 image (height, width, 3), divided by the number of pixels, (bins,)."""
+    counts = np.zeros(bins)
+    edges = [k / bins for k in range(bins + 1)]
+    pixels = image.reshape(-1, 3)
+    for pixel in pixels:
+        red, green, blue = (int(part) * (1 / 255) for part in pixel)
+        top, delta = max(red, green, blue), max(red, green, blue) - min(red, green, blue)
+        if delta == 0:
+            value = 0.0
+        elif top == blue:
+            value = (4 + (red - green) / delta) / 6
+        elif top == green:
+            value = (2 + (blue - red) / delta) / 6
+        else:
+            value = (green - blue) / delta / 6
+        value -= math.floor(value)
+        for k in range(bins):
+            if edges[k] <= value < edges[k + 1]:
+                counts[k] += 1
+    return counts / len(pixels)
+
+
+def pixels(image):
+    """The values of one uint8 image in [0, 1], row by row, pixel by pixel, channel by channel."""
+    return np.array([value / 255 for row in image.tolist() for pixel in row for value in pixel])
+
+
+# ---- learn ----
+
+# The losses, one image at a time: (loss, dloss/ds) of scores s (k,) and a label.
+
+
+def softmax_loss(s, label):
+    p = np.exp(s - s.max())
+    p = p / p.sum()
+    target = np.zeros_like(p)
+    target[label] = 1
+    return float(np.log(np.exp(s - s.max()).sum()) - (s[label] - s.max())), p - target
+
+
+def hinge_loss(s, label):
+    loss, g = 0.0, np.zeros_like(s)
+    for j in range(len(s)):
+        if j != label and s[j] - s[label] + 1 > 0:
+            loss += s[j] - s[label] + 1
+            g[j] += 1
+            g[label] -= 1
+    return loss, g
+
+
+def squared_hinge_loss(s, label):
+    loss, g = 0.0, np.zeros_like(s)
+    for j in range(len(s)):
+        t = 1.0 if j == label else -1.0
+        if 1 - t * s[j] > 0:
+            loss += (1 - t * s[j]) ** 2
+            g[j] = -2 * t * (1 - t * s[j])
+    return loss, g
+
+
+def ridge_loss(s, label):
+    g = s.copy()
+    g[label] -= 1
+    return 0.5 * float((g * g).sum()), g
+
+
+LOSSES = {
+    "softmax": softmax_loss,
+    "hinge": hinge_loss,
+    "squared-hinge": squared_hinge_loss,
+    "ridge": ridge_loss,
+}
+
+
+def objective(X, y, W, b, loss, l2):
+    """(value, dW, db, accuracy) of mean(loss) + l2/2 ||W||^2, image by image, in float64."""
+    value, dW, db, correct = 0.0, np.zeros(W.shape), np.zeros(b.shape), 0
+    for x, label in zip(X.astype(np.float64), y, strict=True):
+        s = W @ x + b
+        correct += int(np.argmax(s) == label)
+        one, g = LOSSES[loss](s, label)
+        value += one / len(y)
+        dW += np.outer(g, x) / len(y)
+        db += g / len(y)
+    return value + l2 / 2 * (W**2).sum(), dW + l2 * W, db, correct / len(y)
+
+
+def sgd_epoch(X, y, order, W, b, step_W, step_b, batch, loss, l2, rate, momentum):
+    """The course's training loop: one epoch of minibatches in the given order; the new (W, b, steps)."""
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        _, dW, db, _ = objective(X[rows], y[rows], W, b, loss, l2)
+        step_W = momentum * step_W - rate * dW
+        step_b = momentum * step_b - rate * db
+        W, b = W + step_W, b + step_b
+    return W, b, step_W, step_b

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from linclass_cli.errors import InputError
+from linclass_cli.runs import Run
+from linclass_cli.show.plots import accuracy_curves, cv_curves, loss_curves, save_figures
+
+
+def trained(name: str, path: Path, val: bool = True, steps: int = 5) -> Run:
+    history = [
+        {
+            "iteration": i,
+            "train_loss": 2.0 / (i + 1),
+            "train_accuracy": i / 10,
+            "val_loss": 2.1 / (i + 1) if val else None,
+            "val_accuracy": i / 11 if val else None,
+        }
+        for i in range(steps)
+    ]
+    metrics = {"loss": "softmax", "solver": "lbfgs", "best_step": steps - 1, "test_accuracy": 0.4}
+    config = {"feature": {"name": "hog"}, "data": {"name": "tiny"}}
+    return Run(name, path / name, "train", "", config, {}, "", metrics, history)
+
+
+def validated(name: str, path: Path, l2=(0.01, 0.1, 1.0)) -> Run:
+    run = trained(name, path)
+    metrics = {
+        **run.metrics,
+        "folds": 3,
+        "l2": list(l2),
+        "mean_accuracy": [0.5, 0.6, 0.55],
+        "std_error": [0.01, 0.02, 0.03],
+        "best_l2": l2[1],
+        "one_se_l2": l2[1],
+    }
+    return Run(name, path / name, "cv", "", run.config, {}, "", metrics, [])
+
+
+def lines(figure) -> dict[str, list[float]]:
+    return {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].get_lines()}
+
+
+def test_curves_show_what_the_history_says(tmp_path):
+    run = trained("run1", tmp_path)
+    accuracy = lines(accuracy_curves([run]))
+    assert accuracy["validation"] == pytest.approx([100 * i / 11 for i in range(1, 5)])
+    assert accuracy["training"] == pytest.approx([10, 20, 30, 40])
+    assert accuracy["kept: step 4, 36.36 %"] == pytest.approx([400 / 11])
+    loss = lines(loss_curves([run]))
+    assert loss["validation"] == pytest.approx([2.1 / (i + 1) for i in range(1, 5)])
+    axes = accuracy_curves([run]).axes[0]
+    assert axes.get_xlabel() == "Step of the solver"
+    assert axes.get_ylabel() == "Accuracy (%)"
+    assert "test 40.00 %" in axes.get_title(loc="left")
+
+
+def test_several_runs_lie_over_each_other(tmp_path):
+    figure = accuracy_curves([trained("a", tmp_path), trained("b", tmp_path, val=False)])
+    assert {"a (softmax) validation", "a (softmax) training", "b (softmax) training"} <= set(lines(figure))
+    assert "b (softmax) validation" not in lines(figure)
+
+
+def test_cv_marks_both_choices(tmp_path):
+    figure = cv_curves([validated("run3", tmp_path)])
+    shown = lines(figure)
+    assert shown["best: l2 = 0.1"] == pytest.approx([60])
+    assert shown["one standard error: l2 = 0.1"] == pytest.approx([60])
+    assert figure.axes[0].get_xscale() == "log"
+    assert cv_curves([validated("x", tmp_path, (0.0, 0.1, 1.0))]).axes[0].get_xscale() == "symlog"
+
+
+@pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])
+def test_files_are_written_where_they_are_said_to_be(tmp_path, file_format):
+    run, cv = trained("run1", tmp_path), validated("run2", tmp_path)
+    files = save_figures([run, cv], "auto", file_format)
+    assert [str(file.relative_to(tmp_path)) for file in files] == [
+        f"run1/accuracy.{file_format}",
+        f"run1/loss.{file_format}",
+        f"run2/cv.{file_format}",
+    ]
+    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[file_format]
+    for file in files:
+        assert file.read_bytes().startswith(start)
+    again = save_figures([run, cv], "auto", file_format, tmp_path / "out")
+    assert [a.read_bytes() for a in again] == [f.read_bytes() for f in files]
+
+
+def test_a_picture_has_something_on_it(tmp_path):
+    (file, _) = save_figures([trained("run1", tmp_path)], "curves", "png")
+    image = Image.open(io.BytesIO(file.read_bytes())).convert("L")
+    assert image.width > 900
+    dark = sum(image.histogram()[:128])
+    assert 2000 < dark < image.width * image.height / 4
+
+
+def test_a_kind_that_a_run_has_not_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="run2 is a cross-validation: .* use --kind cv"):
+        save_figures([validated("run2", tmp_path)], "curves", "png")
+    with pytest.raises(InputError, match="run1 is a training run"):
+        save_figures([trained("run1", tmp_path)], "cv", "png")
+
+
+def test_pyplot_is_never_loaded():
+    assert "matplotlib.pyplot" not in sys.modules

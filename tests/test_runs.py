@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+
+from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.runs import Model, Outcome, claim, list_runs, load_model, load_run, save_run
+
+MODEL = Model(
+    weight=np.arange(6, dtype=np.float32).reshape(2, 3),
+    bias=np.array([1, 2], np.float32),
+    mean=np.array([0.1, 0.2, 0.3]),
+    factor=np.array([1.0, 2.0, 3.0]),
+    classes=("cat", "dög"),
+    loss="softmax",
+    feature_key="f" * 64,
+)
+OUTCOME = Outcome({"test_accuracy": 0.5}, [{"iteration": 1}, {"iteration": 2}], MODEL)
+
+
+def record(cache, name=None):
+    with claim(cache, name) as run:
+        save_run(cache, run, "train", {"seed": 0}, 2, OUTCOME)
+    return run
+
+
+def test_a_record_comes_back_as_it_was(tmp_path):
+    name = record(tmp_path)
+    run = load_run(tmp_path, name)
+    assert (run.id, run.kind, run.config, run.metrics) == (
+        "run1",
+        "train",
+        {"seed": 0},
+        {"test_accuracy": 0.5},
+    )
+    assert run.history == OUTCOME.history
+    assert run.feature_key == "f" * 64
+    assert run.environment["threads"] == 2
+    assert {"linclass", "python", "numpy", "numba", "cpu"} <= set(run.environment)
+    model = load_model(tmp_path, name)
+    for field in ("weight", "bias", "mean", "factor"):
+        np.testing.assert_array_equal(getattr(model, field), getattr(MODEL, field))
+    assert model.classes == MODEL.classes
+
+
+def test_names_count_up_and_a_failed_run_frees_its_name(tmp_path):
+    assert record(tmp_path) == "run1"
+    with pytest.raises(ZeroDivisionError), claim(tmp_path, None) as name:
+        raise ZeroDivisionError
+    assert name == "run2"
+    assert record(tmp_path, "mine") == "mine"
+    assert record(tmp_path) == "run2"
+    for _ in range(9):
+        record(tmp_path)
+    assert list_runs(tmp_path) == ["mine", *(f"run{i}" for i in range(1, 12))]
+
+
+def test_a_name_that_is_taken_is_an_error_and_the_run_stays(tmp_path):
+    record(tmp_path, "a")
+    with pytest.raises(InputError, match="a run named a is there already"), claim(tmp_path, "a"):
+        pass
+    assert load_run(tmp_path, "a").id == "a"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../a", "-x", ".hidden", "a b", "é", "a" * 101, "a\n"]
+)
+def test_names_that_could_reach_outside_are_refused(tmp_path, name):
+    for action in (lambda: load_run(tmp_path, name), lambda: claim(tmp_path, name).__enter__()):
+        with pytest.raises(InputError, match="is no name for a run"):
+            action()
+
+
+def _claim_many(cache, names):
+    for _ in range(20):
+        names.append(record(cache))
+
+
+def test_two_at_once_never_get_the_same_name(tmp_path):
+    names: list[str] = []
+    workers = [threading.Thread(target=_claim_many, args=(tmp_path, names)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(names) == len(set(names)) == 80
+
+
+def _claim_in_process(cache, queue):
+    queue.put([record(cache) for _ in range(5)])
+
+
+def test_two_processes_never_get_the_same_name(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=_claim_in_process, args=(tmp_path, queue)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    names = [*queue.get(timeout=60), *queue.get(timeout=60)]
+    for process in processes:
+        process.join()
+    assert len(set(names)) == 10
+
+
+def test_a_missing_run_is_named_with_what_is_there(tmp_path):
+    with pytest.raises(MissingError, match="no run x .*linclass train"):
+        load_run(tmp_path, "x")
+    record(tmp_path)
+    with pytest.raises(MissingError, match="there are run1"):
+        load_run(tmp_path, "x")
+
+
+@pytest.mark.parametrize("file", ["run.json", "history.jsonl", "model.safetensors"])
+def test_a_flipped_bit_is_found(tmp_path, file):
+    name = record(tmp_path)
+    path = tmp_path / "runs" / name / file
+    content = path.read_bytes()
+    whole = json.loads(content) if file == "run.json" else None
+    for place in range(0, len(content), 5):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place % 7)
+        path.write_bytes(damaged)
+        if whole is not None:
+            try:
+                if json.loads(bytes(damaged)) == whole:
+                    continue  # a blank became another blank: every value still stands
+            except ValueError:
+                pass
+        with pytest.raises(IntegrityError):
+            (load_model if file == "model.safetensors" else load_run)(tmp_path, name)
+
+
+def test_a_missing_part_of_a_record_is_found(tmp_path):
+    name = record(tmp_path)
+    (tmp_path / "runs" / name / "history.jsonl").unlink()
+    with pytest.raises(IntegrityError, match="missing"):
+        load_run(tmp_path, name)
