@@ -15,6 +15,8 @@ A message is one line that says what was expected, what was found, and the comma
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 
 class LinclassError(Exception):
     """What all errors meant for users derive from; ``str()`` of it is one line."""
@@ -50,3 +52,13 @@ class Terminated(BaseException):
     """Raised in the main thread by SIGTERM, so that temporary files are removed on the way out."""
 
     exit_code = 143
+
+
+def did_you_mean(word: str, known: Sequence[str] | Mapping[str, str], closeness: float = 0.6) -> str:
+    """``; did you mean NEAREST?``, or nothing; a mapping's values are what is suggested for its keys."""
+    from difflib import get_close_matches  # only a typing error pays for it
+
+    near = get_close_matches(word, list(known), n=1, cutoff=closeness)
+    if not near:
+        return ""
+    return f"; did you mean {known[near[0]] if isinstance(known, Mapping) else near[0]}?"

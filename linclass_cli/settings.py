@@ -6,7 +6,6 @@ value remembers where it came from, and every error names the key, the value, wh
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
@@ -19,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from linclass_cli.config import Config, leaves, owners
-from linclass_cli.errors import MissingError, SettingsError
+from linclass_cli.errors import MissingError, SettingsError, did_you_mean
 
 FILE_NAME = "linclass.toml"
 PRESETS = Path(__file__).parent / "presets"
@@ -48,12 +47,6 @@ def allowed(field: FieldInfo) -> str:
         if getattr(rule, name, None) is not None
     ]
     return " ".join([text, " and ".join(bounds)]).strip()
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """``; did you mean NEAREST?`` or nothing."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 @dataclass(frozen=True)
@@ -166,13 +159,10 @@ def _validate(given: dict[str, _Given]) -> Config:
 
 def _unknown(key: str, source: str) -> SettingsError:
     known = [k for k, _ in leaves()]
-    hint = did_you_mean(key, known)
-    if not hint:
-        last = {k.rpartition(".")[2]: k for k in known}
-        near = difflib.get_close_matches(key.rpartition(".")[2], list(last), n=1, cutoff=0.6)
-        hint = f"; did you mean {last[near[0]]}?" if near else ""
+    last = {k.rpartition(".")[2]: k for k in known}
+    hint = did_you_mean(key, known, 0.8) or did_you_mean(key.rpartition(".")[2], last)
     return SettingsError(
-        f"unknown key {key} (from {source}){hint or ''}; `linclass config show` lists the known ones"
+        f"unknown key {key} (from {source}){hint}; `linclass config show` lists the known ones"
     )
 
 

@@ -8,8 +8,9 @@ they are, never for where they came from.
 
 from __future__ import annotations
 
+from linclass_cli.config import digest
 from linclass_cli.data.specs import ArchiveSpec, DatasetSpec, MemberSpec
-from linclass_cli.errors import MissingError
+from linclass_cli.errors import MissingError, did_you_mean
 
 __all__ = ["DATASETS", "ArchiveSpec", "DatasetSpec", "MemberSpec", "dataset_digest", "find_dataset"]
 
@@ -217,20 +218,12 @@ def find_dataset(name: str) -> DatasetSpec:
     """
     if name in DATASETS:
         return DATASETS[name]
-    from difflib import get_close_matches  # only a typing error pays for it
-
-    close = get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? known: " if close else "known: "
-    raise MissingError(f"there is no dataset called {name!r}; {hint}{', '.join(sorted(DATASETS))}")
+    hint = did_you_mean(name.lower(), list(DATASETS), 0.5)
+    raise MissingError(f"there is no dataset called {name!r}{hint}; known: {', '.join(sorted(DATASETS))}")
 
 
 def dataset_digest(spec: DatasetSpec) -> str:
     """What names the content of a dataset: sha256 (hex) of the canonical JSON of {member: its sha256}."""
     if spec.digest:
         return spec.digest
-    import hashlib
-    import json
-
-    content = {member.name: member.sha256 for member in spec.members}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest({member.name: member.sha256 for member in spec.members})

@@ -6,11 +6,10 @@ entry in `FEATURES`. Importing this package loads neither numpy nor Numba.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol
 
-from linclass_cli.errors import InputError
+from linclass_cli.errors import InputError, did_you_mean
 from linclass_cli.features.hog import Hog
 from linclass_cli.features.hue import Hue
 from linclass_cli.features.pixels import Pixels
@@ -68,6 +67,4 @@ def make_extractor(name: str, **params: object) -> Extractor:
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f", did you mean {close[0]!r}?" if close else ";"
-    return f"unknown {what}: {name!r}{hint} known: {', '.join(known) or 'none'}"
+    return f"unknown {what}: {name!r}{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}"

@@ -445,7 +445,7 @@ def test_the_official_address_as_a_source_must_have_the_official_bytes(
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(MissingError, match=r"'cifar-10'; did you mean cifar10\? known: .*mnist"):
+    with pytest.raises(MissingError, match=r"'cifar-10'; did you mean cifar10\?; known: .*mnist"):
         find_dataset("cifar-10")
     with pytest.raises(MissingError, match="known: cifar10"):
         find_dataset("../../etc")

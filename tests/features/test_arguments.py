@@ -39,7 +39,7 @@ def test_parameters_reach_the_extractor():
 
 def test_unknown_feature():
     with pytest.raises(
-        InputError, match=r"unknown feature: 'hgo', did you mean 'hog'\? known: hog, hue, pixels"
+        InputError, match=r"unknown feature: 'hgo'; did you mean hog\?; known: hog, hue, pixels"
     ):
         make_extractor("hgo")
     with pytest.raises(InputError, match="unknown feature: 'sift'; known: hog, hue, pixels"):
@@ -47,7 +47,7 @@ def test_unknown_feature():
 
 
 def test_unknown_parameter():
-    with pytest.raises(InputError, match=r"parameter of hog: 'orientation', did you mean 'orientations'\?"):
+    with pytest.raises(InputError, match=r"parameter of hog: 'orientation'; did you mean orientations\?"):
         make_extractor("hog", orientation=8)
     with pytest.raises(InputError, match="parameter of pixels: 'bins'; known: none"):
         make_extractor("pixels", bins=8)
