@@ -6,8 +6,6 @@ neither numpy nor numba; a test holds them against the registries of the stages.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,16 +182,6 @@ class Config(Section):
             "split": self.split.model_dump(),
             "cv": {"folds": self.cv.folds, "l2": list(self.cv.l2)},
         }
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def digest(value: Any) -> str:
-    """sha256 (hex) of the canonical JSON of ``value``."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def leaves() -> Iterator[tuple[str, FieldInfo]]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from linclass_cli import __version__, safetensors
 from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
-from linclass_cli.config import digest
+from linclass_cli.digest import digest
 from linclass_cli.errors import InputError, IntegrityError, MissingError
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.atomic import replacing
-from linclass_cli.config import canonical_json
+from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import InputError, IntegrityError, MissingError
 from linclass_cli.threads import available
 
@@ -64,7 +64,7 @@ class Features:
 
 def make_key(meta: dict[str, Any]) -> str:
     """The key of what ``meta`` describes: dataset, feature, version, parameters; never threads or paths."""
-    return hashlib.sha256(canonical_json(meta).encode()).hexdigest()
+    return digest(meta)
 
 
 def feature_path(cache: Path, meta: dict[str, Any]) -> Path:

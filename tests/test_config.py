@@ -7,7 +7,8 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 
-from linclass_cli.config import Config, SolverConfig, canonical_json, digest, leaves, owners, parse_strengths
+from linclass_cli.config import Config, SolverConfig, leaves, owners, parse_strengths
+from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import MissingError, SettingsError
 from linclass_cli.features import FEATURES
 from linclass_cli.settings import commented_toml, env_name, resolve

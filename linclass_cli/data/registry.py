@@ -8,8 +8,8 @@ they are, never for where they came from.
 
 from __future__ import annotations
 
-from linclass_cli.config import digest
 from linclass_cli.data.specs import ArchiveSpec, DatasetSpec, MemberSpec
+from linclass_cli.digest import digest
 from linclass_cli.errors import MissingError, did_you_mean
 
 __all__ = ["DATASETS", "ArchiveSpec", "DatasetSpec", "MemberSpec", "dataset_digest", "find_dataset"]
