@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 FeatureName = Literal["hog", "pixels", "hue"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
-SolverName = Literal["auto", "lbfgs", "sgd", "closed"]
+SolverName = Literal["auto", "newton", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
 
 
@@ -106,6 +106,7 @@ class ModelConfig(Section):
 
 _SGD = ("sgd",)
 _LBFGS = ("lbfgs",)
+_NEWTON = ("newton",)
 
 
 class SolverConfig(Section):
@@ -117,10 +118,11 @@ class SolverConfig(Section):
         "epochs": _SGD,
         "init_range": _SGD,
         "tolerance": _LBFGS,
-        "max_iterations": _LBFGS,
+        "gap": _NEWTON,
+        "max_iterations": _NEWTON + _LBFGS,
     }
 
-    name: SolverName = Field("auto", description="auto: closed for ridge, sgd for hinge, else lbfgs")
+    name: SolverName = Field("auto", description="auto: closed for ridge, sgd for hinge, else newton")
     learning_rate: float = Field(1e-3, gt=0, description="step of SGD")
     decay: float = Field(0.0, ge=0, description="rate in epoch e (from 0): learning_rate / (1 + decay * e)")
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that is kept")
@@ -128,6 +130,7 @@ class SolverConfig(Section):
     epochs: int = Field(100, ge=1, le=1_000_000, description="passes over the training part")
     init_range: float = Field(1e-3, ge=0, description="W starts uniform within ± this, the bias at 0")
     tolerance: float = Field(1e-5, gt=0, description="stop at this largest entry of the gradient")
+    gap: float = Field(1e-6, gt=0, description="stop at this estimated distance to the optimum, relative")
     max_iterations: int = Field(2000, ge=1, le=1_000_000, description="stop after this many steps anyway")
 
 
@@ -161,7 +164,7 @@ class Config(Section):
         """The solver that ``auto`` stands for."""
         if self.solver.name != "auto":
             return self.solver.name
-        return {"ridge": "closed", "hinge": "sgd"}.get(self.model.loss, "lbfgs")
+        return {"ridge": "closed", "hinge": "sgd"}.get(self.model.loss, "newton")
 
     @property
     def cache(self) -> Path:

@@ -59,15 +59,16 @@ def _use_own_cache() -> None:
 _use_own_cache()
 
 
-def kernel(*, parallel: bool = False, fast: bool = False) -> Callable[[F], F]:
+def kernel(*, fast: bool = False) -> Callable[[F], F]:
     """Compile a function of arrays and scalars; cached on disk, without the interpreter's lock.
 
+    Kernels are serial; `threads.in_chunks` runs them side by side.
+
     ``fast`` allows sums to be reordered (and so vectorised); it never assumes that numbers are finite.
-    Give it only to kernels whose order of summation does not depend on the number of threads.
     """
 
     def compile_lazily(function: F) -> F:
-        options: dict[str, Any] = {"cache": True, "nogil": True, "parallel": parallel}
+        options: dict[str, Any] = {"cache": True, "nogil": True}
         if fast:
             options["fastmath"] = _FASTMATH
         return numba.njit(**options)(function)  # type: ignore[no-any-return]

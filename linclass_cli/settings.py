@@ -119,10 +119,10 @@ def _build(given: dict[str, _Given]) -> Resolved:
             f"it belongs to {section} {', '.join(owners)}: leave it out, or choose that with --{section}"
         )
     config = _validate(given)
-    if config.model.loss == "hinge" and config.solver_name == "lbfgs":
+    if config.model.loss == "hinge" and config.solver_name in ("lbfgs", "newton"):
         raise _impossible(given, "solver.name", config.solver.name, "hinge has kinks; allowed: auto, sgd")
     if config.solver_name == "closed" and config.model.loss != "ridge":
-        why = f"only for the loss ridge; allowed for {config.model.loss}: auto, lbfgs, sgd"
+        why = f"only for the loss ridge; allowed for {config.model.loss}: auto, newton, lbfgs, sgd"
         raise _impossible(given, "solver.name", "closed", why)
     return Resolved(config, {key: given[key].source if key in given else "default" for key, _ in leaves()})
 

@@ -148,6 +148,24 @@ def objective(X, y, W, b, loss, l2):
     return value + l2 / 2 * (W**2).sum(), dW + l2 * W, db, correct / len(y)
 
 
+def hessian_times(X, y, W, b, loss, V, v):
+    """(HV, Hv): the Hessian of the mean loss times (V, v), from the definition, image by image."""
+    HV, Hv = np.zeros(W.shape), np.zeros(b.shape)
+    for x, label in zip(X.astype(np.float64), y, strict=True):
+        s, t = W @ x + b, V @ x + v
+        if loss == "softmax":
+            p = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
+            r = (np.diag(p) - np.outer(p, p)) @ t
+        elif loss == "squared-hinge":
+            sign = np.where(np.arange(len(s)) == label, 1, -1)
+            r = 2 * (1 - sign * s > 0) * t
+        else:
+            r = t
+        HV += np.outer(r, x) / len(y)
+        Hv += r / len(y)
+    return HV, Hv
+
+
 def sgd_epoch(X, y, order, W, b, step_W, step_b, batch, loss, l2, rate, momentum):
     """The course's training loop: one epoch of minibatches in the given order; the new (W, b, steps)."""
     for start in range(0, len(order), batch):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from linclass_cli.features.chunks import Spans
     from linclass_cli.features.hog_tables import HogPlan
+    from linclass_cli.threads import Spans
 
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 CHANNELS = ("mean", "largest")
@@ -90,8 +90,8 @@ class Hog:
         import numpy as np
 
         from linclass_cli.features.checks import check_images, check_out
-        from linclass_cli.features.chunks import in_chunks
         from linclass_cli.features.hog_tables import hog_plan
+        from linclass_cli.threads import in_chunks
 
         shape = check_images(images)
         check_out(out, len(images), self.dim(shape))

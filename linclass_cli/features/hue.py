@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from linclass_cli.features.chunks import Spans
+    from linclass_cli.threads import Spans
 
 MAX_BINS = 360
 _CHUNK_IMAGES = 64
@@ -58,8 +58,8 @@ class Hue:
         import numpy as np
 
         from linclass_cli.features.checks import check_images, check_out
-        from linclass_cli.features.chunks import in_chunks
         from linclass_cli.features.hue_kernels import hue_kernel
+        from linclass_cli.threads import in_chunks
 
         height, width, channels = check_images(images)
         check_out(out, len(images), self.dim((height, width, channels)))

@@ -121,7 +121,7 @@ def cross_validate(
 
 def _solve(problem: Problem, config: Config, start: Iterate | None) -> Iterate:
     options = config.solver.options(config.solver_name)
-    if config.solver_name == "lbfgs" and start is not None:
+    if config.solver_name in ("newton", "lbfgs") and start is not None:
         options["start"] = (start.W, start.b)
     *_, last = SOLVERS[config.solver_name](problem, **options)
     return last

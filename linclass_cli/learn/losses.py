@@ -134,3 +134,45 @@ def count_correct(S: Array, y: Array) -> int:
         if best == y[i]:
             correct += 1
     return correct
+
+
+@kernel()
+def curvature_rows(number: int, S: Array, y: Array) -> None:
+    """Turn scores S (m, k) into what :func:`times_curvature` needs of d2loss/dS2 at them, in place.
+
+    softmax: the probabilities p (the second derivative is diag(p) - p p'); squared-hinge: 2 where the margin
+    is short (a generalised Hessian); ridge: 1. The hinge has no curvature: zeros.
+    """
+    m, k = S.shape
+    one = S.dtype.type(1)
+    for i in range(m):
+        if number == 0:
+            top = S[i, 0]
+            for j in range(1, k):
+                top = max(top, S[i, j])
+            total = S.dtype.type(0)
+            for j in range(k):
+                S[i, j] = math.exp(S[i, j] - top)
+                total += S[i, j]
+            for j in range(k):
+                S[i, j] /= total
+        elif number == 2:
+            for j in range(k):
+                t = one if j == y[i] else -one
+                S[i, j] = 2 * one if one - t * S[i, j] > 0 else 0 * one
+        else:
+            for j in range(k):
+                S[i, j] = one if number == 3 else 0 * one
+
+
+@kernel()
+def times_curvature(number: int, Q: Array, S: Array) -> None:
+    """S (m, k) becomes (d2loss/dS2) S, row by row; Q (m, k) as :func:`curvature_rows` left it."""
+    m, k = S.shape
+    for i in range(m):
+        mean = S.dtype.type(0)
+        if number == 0:
+            for j in range(k):
+                mean += Q[i, j] * S[i, j]
+        for j in range(k):
+            S[i, j] = Q[i, j] * (S[i, j] - mean)

@@ -7,12 +7,14 @@ Its map to others, in one place: scikit-learn's and LIBLINEAR's ``C`` is 1 / (n 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.scaling import Scaling
-from linclass_cli.learn.tiles import count_blocks, sum_blocks
+from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
+from linclass_cli.threads import Spans, in_chunks
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,15 @@ class Part:
     @property
     def d(self) -> int:
         return int(self.X.shape[1])
+
+    def take(self, positions: Array) -> Part:
+        """The part of the rows at these positions, int64."""
+        return Part(self.X, self.rows[positions], self.y[positions], self.scaling)
+
+    def shifted(self, shift: Array) -> Part:
+        """The part whose scaled features are those of this one minus ``shift`` (d,)."""
+        scaling = Scaling(self.scaling.mean + shift / self.scaling.factor, self.scaling.factor)
+        return Part(self.X, self.rows, self.y, scaling)
 
 
 @dataclass(frozen=True)
@@ -66,20 +77,10 @@ class Value:
         """The largest absolute entry of the gradient."""
         return float(max(np.abs(self.dW).max(initial=0.0), np.abs(self.db).max(initial=0.0)))
 
-
-def _pass(part: Part, loss: str, W: Array, b: Array, with_gradient: bool) -> tuple[Array, ...]:
-    k, d = W.shape
-    blocks = count_blocks(part.m, k, d)
-    dtype = part.X.dtype
-    dW = np.zeros((blocks, k, d) if with_gradient else (1, 1, 1), dtype)
-    db = np.zeros((blocks, k) if with_gradient else (1, 1), dtype)
-    losses = np.empty(blocks)
-    correct = np.empty(blocks, np.int64)
-    mean, factor = part.scaling.mean.astype(dtype), part.scaling.factor.astype(dtype)
-    W, b = np.ascontiguousarray(W, dtype), np.ascontiguousarray(b, dtype)
-    number = LOSS_NUMBER[loss]
-    sum_blocks(part.X, part.rows, part.y, mean, factor, W, b, number, with_gradient, losses, correct, dW, db)
-    return losses, correct, dW, db
+    @property
+    def gradient_size(self) -> float:
+        """The gradient's Euclidean norm."""
+        return float(np.sqrt((self.dW**2).sum() + (self.db**2).sum()))
 
 
 def objective(problem: Problem, W: Array, b: Array) -> Value:
@@ -101,3 +102,71 @@ def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
     """(mean loss without the l2 term, accuracy) of a model on a part; one pass, no gradient."""
     losses, correct, _, _ = _pass(part, loss, W, b, False)
     return float(losses.sum()) / part.m, int(correct.sum()) / part.m
+
+
+def curvature(part: Part, loss: str, W: Array, b: Array) -> tuple[Array, Array]:
+    """What products with the Hessian at (W, b) need: Q (m, k), and its mean diagonal a class, (k,)."""
+    X, rows, y, mean, factor = _arrays(part)
+    k, d = W.shape
+    W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
+    blocks = count_blocks(part.m, k, d)
+    Q, sums = np.empty((part.m, k), X.dtype), np.zeros((blocks, k))
+
+    def work(spans: Spans) -> None:
+        for t, _ in spans:
+            at = _block(t, blocks, part.m)
+            curvature_block(X, rows[at], y[at], mean, factor, W, b, number, Q[at], sums[t])
+
+    in_chunks(work, blocks)
+    return Q, sums.sum(axis=0) / part.m
+
+
+def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[Array, Array]:
+    """The Hessian of the mean loss (without l2) where Q was made, times (V (k, d), v (k,)); one pass."""
+    X, rows, _, mean, factor = _arrays(part)
+    k, d = V.shape
+    V, v, number = _as(V, X.dtype), _as(v, X.dtype), LOSS_NUMBER[loss]
+    blocks = count_blocks(part.m, k, d)
+    dW, db = np.zeros((blocks, k, d), X.dtype), np.zeros((blocks, k), X.dtype)
+
+    def work(spans: Spans) -> None:
+        for t, _ in spans:
+            at = _block(t, blocks, part.m)
+            hessian_block(X, rows[at], mean, factor, V, v, number, Q[at], dW[t], db[t])
+
+    in_chunks(work, blocks)
+    return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0, dtype=np.float64) / part.m
+
+
+def _pass(part: Part, loss: str, W: Array, b: Array, with_gradient: bool) -> tuple[Array, ...]:
+    X, rows, y, mean, factor = _arrays(part)
+    k, d = W.shape
+    W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
+    blocks = count_blocks(part.m, k, d)
+    dW = np.zeros((blocks, k, d) if with_gradient else (blocks, 1, 1), X.dtype)
+    db = np.zeros((blocks, k) if with_gradient else (blocks, 1), X.dtype)
+    losses, correct = np.empty(blocks), np.empty(blocks, np.int64)
+
+    def work(spans: Spans) -> None:
+        for t, _ in spans:
+            at = _block(t, blocks, part.m)
+            losses[t], correct[t] = sum_block(
+                X, rows[at], y[at], mean, factor, W, b, number, with_gradient, dW[t], db[t]
+            )
+
+    in_chunks(work, blocks)
+    return losses, correct, dW, db
+
+
+def _block(t: int, blocks: int, m: int) -> slice:
+    return slice(m * t // blocks, m * (t + 1) // blocks)
+
+
+def _arrays(part: Part) -> tuple[Array, Array, Array, Array, Array]:
+    """X, rows, y, mean and factor as the kernels take them."""
+    dtype = part.X.dtype
+    return part.X, part.rows, part.y, _as(part.scaling.mean, dtype), _as(part.scaling.factor, dtype)
+
+
+def _as(values: Array, dtype: Any) -> Array:
+    return np.ascontiguousarray(values, dtype)

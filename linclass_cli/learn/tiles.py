@@ -15,13 +15,12 @@ and in S, so they add nothing. Sums run along d, in vector lanes.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from linclass_cli.jit import kernel
-from linclass_cli.learn.losses import Array, count_correct, loss_rows
+from linclass_cli.learn.losses import Array, count_correct, curvature_rows, loss_rows, times_curvature
 
 TILE_VALUES = 6144  # 24 KiB of float32: half of a 48 KiB first-level cache
-MAX_BLOCKS = 64
+MAX_BLOCKS = 32
 PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
 
 
@@ -99,8 +98,8 @@ def count_blocks(m: int, k: int, d: int) -> int:
     return max(1, min(MAX_BLOCKS, m // 256, PARTIAL_VALUES // max(k * d, 1)))
 
 
-@kernel(parallel=True)
-def sum_blocks(
+@kernel()
+def sum_block(
     X: Array,
     rows: Array,
     y: Array,
@@ -110,37 +109,88 @@ def sum_blocks(
     b: Array,
     loss: int,
     with_gradient: bool,
-    out_loss: Array,
-    out_correct: Array,
-    out_dW: Array,
-    out_db: Array,
-) -> None:
-    """One pass: for each block of rows the sum of losses, the number of correct rows and the gradient's sum.
+    dW: Array,
+    db: Array,
+) -> tuple[float, int]:
+    """One block of a pass: (sum of losses, correct rows), and the gradient's sum added to dW (k, d), db (k,).
 
-    X (n, d), rows and y (m,), mean and factor (d,), W (k, d), b (k,), all floats of X's dtype;
-    out_loss and out_correct (B,), out_dW (B, k, d), out_db (B, k), the last two zeros at the start.
+    X (n, d), rows and y (m,) of this block, mean and factor (d,), W (k, d), b (k,), all floats of X's dtype.
     """
     m = rows.shape[0]
     k, d = W.shape
-    blocks = out_loss.shape[0]
-    for t in prange(blocks):
-        first, last = m * t // blocks, m * (t + 1) // blocks
-        R = tile_rows(d)
-        T = np.empty((R, d), X.dtype)
-        S = np.empty((R, k), X.dtype)
-        losses = np.empty(R, np.float64)
-        total = 0.0
-        correct = 0
-        for start in range(first, last, R):
-            size = min(R, last - start)
-            labels = y[start : start + size]
-            load(X, rows[start : start + size], mean, factor, T)
-            scores(T, size, W, b, S)
-            correct += count_correct(S[:size], labels)
-            loss_rows(loss, S[:size], labels, losses)
-            for i in range(size):
-                total += losses[i]
-            if with_gradient:
-                gradient(T, size, S, out_dW[t], out_db[t])
-        out_loss[t] = total
-        out_correct[t] = correct
+    R = tile_rows(d)
+    T = np.empty((R, d), X.dtype)
+    S = np.empty((R, k), X.dtype)
+    losses = np.empty(R, np.float64)
+    total = 0.0
+    correct = 0
+    for start in range(0, m, R):
+        size = min(R, m - start)
+        labels = y[start : start + size]
+        load(X, rows[start : start + size], mean, factor, T)
+        scores(T, size, W, b, S)
+        correct += count_correct(S[:size], labels)
+        loss_rows(loss, S[:size], labels, losses)
+        for i in range(size):
+            total += losses[i]
+        if with_gradient:
+            gradient(T, size, S, dW, db)
+    return total, correct
+
+
+@kernel()
+def curvature_block(
+    X: Array,
+    rows: Array,
+    y: Array,
+    mean: Array,
+    factor: Array,
+    W: Array,
+    b: Array,
+    loss: int,
+    Q: Array,
+    sums: Array,
+) -> None:
+    """What the second derivative at (W, b) needs, into Q (m, k); its diagonal's column sums, sums (k,)."""
+    m = rows.shape[0]
+    k, d = W.shape
+    R = tile_rows(d)
+    T = np.empty((R, d), X.dtype)
+    S = np.empty((R, k), X.dtype)
+    for start in range(0, m, R):
+        size = min(R, m - start)
+        load(X, rows[start : start + size], mean, factor, T)
+        scores(T, size, W, b, S)
+        curvature_rows(loss, S[:size], y[start : start + size])
+        for i in range(size):
+            for c in range(k):
+                q = S[i, c]
+                Q[start + i, c] = q
+                sums[c] += q * (1 - q) if loss == 0 else q
+
+
+@kernel()
+def hessian_block(
+    X: Array,
+    rows: Array,
+    mean: Array,
+    factor: Array,
+    V: Array,
+    v: Array,
+    loss: int,
+    Q: Array,
+    dW: Array,
+    db: Array,
+) -> None:
+    """Add X' (d2loss/dS2) (X V' + v) of the block's rows to dW (k, d), db (k,)."""
+    m = rows.shape[0]
+    k, d = V.shape
+    R = tile_rows(d)
+    T = np.empty((R, d), X.dtype)
+    S = np.empty((R, k), X.dtype)
+    for start in range(0, m, R):
+        size = min(R, m - start)
+        load(X, rows[start : start + size], mean, factor, T)
+        scores(T, size, V, v, S)
+        times_curvature(loss, Q[start : start + size], S[:size])
+        gradient(T, size, S, dW, db)

@@ -19,7 +19,7 @@ FAST = ("--data", "textures", "--feature", "hog", "--pixels-per-cell", "16", "--
     [
         (["train", "--loss", "sofmax"], 3, 'model.loss = "sofmax" (from --loss)'),
         (["train", "--feature", "hgo"], 3, "did you mean hog"),
-        (["train", "--learning-rate", "0.1"], 3, "lbfgs (what auto chooses here) has no learning_rate"),
+        (["train", "--learning-rate", "0.1"], 3, "newton (what auto chooses here) has no learning_rate"),
         (["train", "--l2", "-1"], 3, "allowed is a number >= 0"),
         (["cv", "--folds", "1"], 3, "cv.folds = 1 (from --folds): allowed is a whole number >= 2"),
         (["cv", "--folds", "many"], 2, "--folds"),

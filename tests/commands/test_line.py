@@ -48,9 +48,9 @@ def test_extract_fills_the_store_once(linclass):
 @pytest.mark.parametrize(
     ("loss", "solver", "converged"),
     [
-        ("softmax", "lbfgs", True),
+        ("softmax", "newton", True),
         ("hinge", "sgd", False),
-        ("squared-hinge", "lbfgs", True),
+        ("squared-hinge", "newton", True),
         ("ridge", "closed", True),
     ],
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 
-import numba
 import numpy as np
 import pytest
 
 from linclass_cli.features import Hog
 from linclass_cli.features.hog import BLOCK_NORMS, CHANNELS
+from linclass_cli.threads import use_threads
 
 from .pictures import extract, pictures, skimage_features
 
@@ -105,14 +105,10 @@ def test_constant_images_give_zeros(value):
 @pytest.mark.parametrize("hog", [Hog(), Hog(8), Hog(8, channels="largest", transform_sqrt=True)], ids=str)
 def test_the_number_of_threads_changes_nothing(hog):
     images = np.random.default_rng(0).choice(np.arange(0, 256, 5, dtype=np.uint8), (500, 32, 32, 3))
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with use_threads(1):
         one = extract(hog, images)
-        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    with use_threads(3):
         two = extract(hog, images)
-    finally:
-        numba.set_num_threads(before)
     assert one.tobytes() == two.tobytes()
     np.testing.assert_allclose(one[::125], skimage_features(hog, images[::125]), rtol=0, atol=1e-5)
 

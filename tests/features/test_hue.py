@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 from skimage.color import rgb2hsv
 
 from linclass_cli.errors import InputError
 from linclass_cli.features import Hue
+from linclass_cli.threads import use_threads
 
 from .pictures import extract, pictures
 
@@ -45,14 +45,10 @@ def test_greys_count_in_the_first_bin():
 
 def test_the_number_of_threads_changes_nothing():
     images = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3)).astype(np.uint8)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with use_threads(1):
         one = extract(Hue(), images)
-        numba.set_num_threads(min(2, numba.config.NUMBA_NUM_THREADS))
+    with use_threads(3):
         two = extract(Hue(), images)
-    finally:
-        numba.set_num_threads(before)
     assert one.tobytes() == two.tobytes()
     np.testing.assert_allclose(one, skimage_histograms(images, 16), rtol=1e-6, atol=0)
 

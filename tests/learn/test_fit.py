@@ -158,7 +158,7 @@ def test_a_cell_of_cv_is_what_a_fit_on_that_fold_gives():
     fold_of = assign_folds(f.train.y, 4, 0)
     for cell in cells[:-1]:
         problem = make_problem(f, np.flatnonzero(fold_of != cell.fold), cell.l2, 3, c)
-        *_, last = SOLVERS["lbfgs"](problem)
+        *_, last = SOLVERS["newton"](problem)
         assert cell.objective == pytest.approx(last.at.value, rel=1e-5)
 
 
@@ -170,7 +170,7 @@ def test_cv_refits_on_everything_with_the_best_strength():
     assert cells[-1].fold is None
     assert cells[-1].l2 == m["best_l2"]
     problem = make_problem(f, np.arange(200), m["best_l2"], 3, c)
-    *_, last = SOLVERS["lbfgs"](problem)
+    *_, last = SOLVERS["newton"](problem)
     np.testing.assert_array_equal(outcome.model.weight, last.W.astype(np.float32))
     assert evaluate_model(outcome.model, f.test.X, f.test.y)[1] == m["test_accuracy"]
 

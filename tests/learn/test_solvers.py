@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import get_args
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 
 from linclass_cli.config import SolverName
 from linclass_cli.errors import InputError
-from linclass_cli.learn.objective import Problem, objective
-from linclass_cli.learn.solvers import SOLVERS, closed, lbfgs, sgd
+from linclass_cli.learn.objective import Problem, curvature, objective, times_hessian
+from linclass_cli.learn.solvers import SOLVERS, closed, lbfgs, newton, sgd
 from linclass_cli.threads import use_threads
 from tests import naive
 from tests.learn.conftest import blobs, plain_part
@@ -123,7 +124,76 @@ def test_sgd_yields_weights_that_later_epochs_leave_alone():
     assert (iterates[0].W != iterates[2].W).any()
 
 
-@pytest.mark.parametrize("solver", [sgd, lbfgs])
+@pytest.mark.parametrize("loss", ["softmax", "squared-hinge", "ridge"])
+@pytest.mark.parametrize(("n", "d", "k"), [(400, 6, 2), (300, 20, 5), (40, 90, 3)])
+@pytest.mark.parametrize("l2", [1e-3, 1.0])
+def test_newton_reaches_what_lbfgs_reaches(loss, n, d, k, l2):
+    X, y = blobs(n, d, k, dtype=np.float64)
+    problem = Problem(plain_part(X + 3, y), loss, l2, k)
+    slow = solve(lbfgs, problem, tolerance=1e-9, max_iterations=10_000)
+    fast = solve(newton, problem, gap=1e-10)
+    assert fast.converged
+    assert fast.at.value == pytest.approx(slow.at.value, rel=1e-9, abs=1e-10)
+    again = objective(problem, fast.W, fast.b)
+    assert again.value == pytest.approx(fast.at.value, rel=1e-12)
+    assert fast.iteration < 40
+
+
+def test_newtons_estimate_of_the_distance_holds():
+    X, y = blobs(12_000, 30, 5)
+    problem = Problem(plain_part(X, y, "standard"), "softmax", 1e-3, 5)
+    best = solve(newton, problem, gap=1e-12).at.value
+    for it in newton(problem, gap=1e-6):
+        if it.gap is not None and it.gap < 1e-2:
+            previous_gap = it.gap
+    assert it.converged
+    assert it.at.value - best <= 1.5 * previous_gap + 1e-9
+    assert it.at.value - best <= 1e-6 * best
+
+
+@pytest.mark.parametrize("n", [500, 12_000])
+def test_newton_on_float32_features(n):
+    X, y = blobs(n, 40, 10)
+    for loss in ("softmax", "squared-hinge", "ridge"):
+        steps = list(newton(Problem(plain_part(X, y, "standard"), loss, 1e-3, 10)))
+        assert steps[-1].converged
+        values = [step.at.value for step in steps]
+        assert max(np.diff(values)) <= 1e-7 * values[0]
+
+
+def test_newton_gives_up_at_the_end_of_float32_and_says_so():
+    X, y = blobs(500, 40, 10)
+    steps = list(newton(Problem(plain_part(X, y, "standard"), "softmax", 1e-6, 10), gap=1e-13))
+    assert not steps[-1].converged
+    assert steps[-1].iteration < 60
+
+
+def test_newton_with_many_features_has_only_their_diagonal(monkeypatch):
+    X, y = blobs(200, 50, 3, dtype=np.float64)
+    problem = Problem(plain_part(X, y), "softmax", 1e-2, 3)
+    want = solve(newton, problem, gap=1e-9).at.value
+    monkeypatch.setattr(sys.modules["linclass_cli.learn.solvers.newton"], "MOST_EIGEN", 10)
+    last = solve(newton, problem, gap=1e-9)
+    assert last.converged
+    assert last.at.value == pytest.approx(want, rel=1e-8)
+
+
+def test_the_hessian_is_the_slope_of_the_gradient():
+    X, y = blobs(60, 4, 3, dtype=np.float64)
+    part = plain_part(X, y)
+    rng = np.random.default_rng(0)
+    W, b, V, v = rng.normal(size=(3, 4)), rng.normal(size=3), rng.normal(size=(3, 4)), rng.normal(size=3)
+    h = 1e-5
+    for loss in ("softmax", "squared-hinge", "ridge"):
+        problem = Problem(part, loss, 0.0, 3)
+        up, down = objective(problem, W + h * V, b + h * v), objective(problem, W - h * V, b - h * v)
+        Q, _ = curvature(part, loss, W, b)
+        HV, Hv = times_hessian(part, loss, Q, V, v)
+        np.testing.assert_allclose(HV, (up.dW - down.dW) / (2 * h), atol=1e-6)
+        np.testing.assert_allclose(Hv, (up.db - down.db) / (2 * h), atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", [sgd, lbfgs, newton])
 def test_same_seed_same_bits_whatever_the_threads(solver):
     X, y = blobs(2000, 9, 4)
     problem = Problem(plain_part(X, y, "standard"), "softmax", 1e-3, 4, seed=3)
@@ -170,7 +240,7 @@ def test_a_diverging_sgd_says_so():
         solve(sgd, Problem(plain_part(X, y), "squared-hinge", 0.0, 3), learning_rate=1e3)
 
 
-@pytest.mark.parametrize("solver", [lbfgs, closed])
+@pytest.mark.parametrize("solver", [lbfgs, closed, newton])
 def test_nan_features_are_an_error(solver):
     X, y = blobs(30, 3, 2)
     X[4, 1] = np.nan

@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterator
 from linclass_cli.learn.solvers.closed import closed
 from linclass_cli.learn.solvers.iterate import Iterate
 from linclass_cli.learn.solvers.lbfgs import lbfgs
+from linclass_cli.learn.solvers.newton import newton
 from linclass_cli.learn.solvers.sgd import sgd
 
-SOLVERS: dict[str, Callable[..., Iterator[Iterate]]] = {"lbfgs": lbfgs, "sgd": sgd, "closed": closed}
+SOLVERS: dict[str, Callable[..., Iterator[Iterate]]] = {
+    "lbfgs": lbfgs,
+    "sgd": sgd,
+    "closed": closed,
+    "newton": newton,
+}
 
-__all__ = ["SOLVERS", "Iterate", "closed", "lbfgs", "sgd"]
+__all__ = ["SOLVERS", "Iterate", "closed", "lbfgs", "newton", "sgd"]

@@ -13,6 +13,7 @@ from linclass_cli.learn.objective import Value
 class Iterate:
     """The state after a step: W (k, d) and b (k,), owned by whoever receives them; the objective there.
 
+    ``gap``: the solver's estimate of the objective's distance to the optimum, where it makes one.
     ``converged`` says that the solver's own criterion is met. It is never guessed: SGD does not claim it.
     """
 
@@ -21,6 +22,7 @@ class Iterate:
     b: Array
     at: Value
     converged: bool = False
+    gap: float | None = None
 
 
 def check_finite(at: Value, iteration: int, advice: str) -> None:

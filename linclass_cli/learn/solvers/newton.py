@@ -1,0 +1,279 @@
+"""Truncated Newton with conjugate gradients, for one problem or several that share their rows.
+
+Each step solves H z = -g roughly, H the Hessian, by conjugate gradients (Nocedal and Wright 2006, algorithm
+7.1), and then goes along z. Three things make it cheap:
+
+- products with H use a fixed sample of the rows, which grows when the steps stop paying (Byrd et al. 2011);
+- the preconditioner: the blocks of H are close to w_c A + l2, with A the Gram matrix of the features and w_c
+  the mean curvature of class c, so one eigendecomposition of A serves every class, step, strength and fold;
+- CG stops at a tenth of the residual: on a sampled model more would be lost.
+
+It ends when the decrease that the model still promises, an estimate of the distance to the optimum, is below
+the tolerance times the objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from linclass_cli.learn.losses import Array
+from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, times_hessian
+from linclass_cli.learn.solvers.iterate import Iterate, check_finite
+
+CG_TOLERANCE = 0.1
+MOST_PRODUCTS = 25
+MOST_HALVINGS = 20
+# Rows of the first sample: this share of them, and at least this many.
+FIRST_SHARE, FIRST_ROWS = 0.2, 8000
+# Beyond this many features the eigendecomposition costs more than it saves; the diagonal has to do.
+MOST_EIGEN = 2048
+# Steps that may gain nothing before a problem is given up.
+MOST_IDLE = 4
+# The tolerance is relative to the objective, or to this where the objective is smaller.
+LEAST = 0.01
+# Relative size of differences in the objective that float32 sums may invent.
+_NOISE = 1e-8
+
+
+class Model(Protocol):
+    """P problems of k classes and d features over the same rows, to second order."""
+
+    shape: tuple[int, int, int]
+    rows: int
+    l2: Array
+
+    def values(self, which: Array, W: Array, b: Array) -> list[Value]:
+        """The objective of the problems ``which`` (p,) at W (p, k, d), b (p, k)."""
+        ...
+
+    def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:
+        """Prepare products with the Hessian at (W, b) on a share of the rows; mean curvatures (p, k)."""
+        ...
+
+    def times(self, V: Array, v: Array) -> tuple[Array, Array]:
+        """The products with the bent Hessian, without l2: (p, k, d) and (p, k)."""
+        ...
+
+    def gram(self) -> Array:
+        """About X'X / n of the features as the problems see them, float64 (d, d), or its diagonal (d,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class State:
+    """All problems after a step. ``gap``: estimated distance of each objective to its optimum."""
+
+    step: int
+    W: Array
+    b: Array
+    at: list[Value]
+    gap: Array
+    converged: Array
+
+
+def newton_steps(model: Model, tolerance: float, max_iterations: int, W: Array, b: Array) -> Iterator[State]:
+    """Minimise P problems in lockstep from W (P, k, d), b (P, k), float64; yields the start as step 0."""
+    P = model.shape[0]
+    W, b = W.copy(), b.copy()
+    everyone = np.arange(P)
+    at = model.values(everyone, W, b)
+    gap, converged = np.full(P, np.inf), np.zeros(P, bool)
+    yield State(0, W.copy(), b.copy(), list(at), gap.copy(), converged.copy())
+    precondition = Preconditioner(model.gram())
+    share = min(1.0, max(FIRST_SHARE, FIRST_ROWS / model.rows))
+    which, idle = everyone, np.zeros(P, int)
+    for step in range(1, max_iterations + 1):
+        enough = tolerance * np.array([max(abs(at[p].value), LEAST) for p in which])
+        z_W, z_b, promised = _direction(model, which, W[which], b[which], at, share, precondition, enough)
+        gap[which] = promised
+        converged[which] = promised <= enough
+        moving = ~converged[which]
+        which, z_W, z_b = which[moving], z_W[moving], z_b[moving]
+        if len(which) == 0:
+            yield State(step - 1, W.copy(), b.copy(), list(at), gap.copy(), converged.copy())
+            return
+        before = [at[p] for p in which]
+        stuck = _go(model, which, W, b, at, z_W, z_b)
+        yield State(step, W.copy(), b.copy(), list(at), gap.copy(), converged.copy())
+        slow = [at[p].gradient_size > 0.2 * old.gradient_size for p, old in zip(which, before, strict=True)]
+        gained = np.array([old.value - at[p].value for p, old in zip(which, before, strict=True)])
+        idle[which] = np.where(
+            gained > 0.1 * np.minimum(promised[moving], enough[moving]), 0, idle[which] + 1
+        )
+        if share < 1 and (any(slow) or stuck.any()):
+            share = min(1.0, 2 * share)
+        else:
+            # With all rows in the model, steps that keep less than they promise have met the end of float32.
+            which = which[~stuck & (idle[which] < MOST_IDLE)]
+            if len(which) == 0:
+                return
+
+
+def _direction(
+    model: Model,
+    which: Array,
+    W: Array,
+    b: Array,
+    at: list[Value],
+    share: float,
+    precondition: Preconditioner,
+    enough: Array,
+) -> tuple[Array, Array, Array]:
+    """CG on the model at (W, b): the step (p, k, d), (p, k), and the decrease that it promises, (p,).
+
+    Where a promise is sure to stay below ``enough`` (p,), CG ends early.
+    """
+    l2 = model.l2[which]
+    weights = model.bend(which, W, b, share)
+    r_W = -np.stack([at[p].dW for p in which])
+    r_b = -np.stack([at[p].db for p in which])
+    z_W, z_b = np.zeros_like(r_W), np.zeros_like(r_b)
+    y_W, y_b = precondition(r_W, r_b, weights, l2)
+    p_W, p_b = y_W, y_b
+    ry = _dot(r_W, r_b, y_W, y_b)
+    end = CG_TOLERANCE**2 * ry
+    promised = np.zeros(len(which))
+    going = ry > 0
+    for _ in range(MOST_PRODUCTS):
+        h_W, h_b = model.times(p_W, p_b)
+        h_W = h_W + l2[:, None, None] * p_W
+        bend = _dot(p_W, p_b, h_W, h_b)
+        going &= bend > 0
+        length = np.where(going, ry / np.where(going, bend, 1), 0)
+        promised += 0.5 * length * ry
+        z_W, z_b = z_W + length[:, None, None] * p_W, z_b + length[:, None] * p_b
+        r_W, r_b = r_W - length[:, None, None] * h_W, r_b - length[:, None] * h_b
+        y_W, y_b = precondition(r_W, r_b, weights, l2)
+        new = _dot(r_W, r_b, y_W, y_b)
+        # What is left to gain is about new / 2; with that doubled, the promise is safely small.
+        going &= (new > end) & (promised + new > enough)
+        if not going.any():
+            break
+        ratio = np.where(going, new / np.where(ry > 0, ry, 1), 0)
+        p_W, p_b = y_W + ratio[:, None, None] * p_W, y_b + ratio[:, None] * p_b
+        ry = new
+    # What CG left unsolved is promised, too.
+    return z_W, z_b, promised + np.abs(new)
+
+
+def _go(model: Model, which: Array, W: Array, b: Array, at: list[Value], z_W: Array, z_b: Array) -> Array:
+    """Move W, b and ``at`` of the problems ``which`` along their steps, halved until the objective falls.
+
+    Returns which of them found no better place, (p,) bool; those stay where they are.
+    """
+    waiting = np.arange(len(which))
+    length = 1.0
+    for _ in range(MOST_HALVINGS):
+        at_p = which[waiting]
+        new_W, new_b = W[at_p] + length * z_W[waiting], b[at_p] + length * z_b[waiting]
+        found = model.values(at_p, new_W, new_b)
+        good = np.zeros(len(waiting), bool)
+        for i, (p, value) in enumerate(zip(at_p, found, strict=True)):
+            slope = float((at[p].dW * z_W[waiting[i]]).sum() + at[p].db @ z_b[waiting[i]])
+            slack = _NOISE * abs(at[p].value)
+            if value.value <= at[p].value + 1e-4 * length * slope + slack:
+                good[i] = True
+                W[p], b[p], at[p] = new_W[i], new_b[i], value
+        waiting = waiting[~good]
+        if len(waiting) == 0:
+            break
+        length *= 0.5
+    stuck = np.zeros(len(which), bool)
+    stuck[waiting] = True
+    return stuck
+
+
+class Preconditioner:
+    """(w_c A + l2)^-1 for every class c, from one eigendecomposition of A (its diagonal, if large)."""
+
+    def __init__(self, A: Array) -> None:
+        self.vectors: Array | None = None
+        if A.ndim == 2:
+            values, self.vectors = np.linalg.eigh(A)
+            self.values = np.maximum(values, 1e-7 * max(float(values[-1]), 1e-300))
+        else:
+            self.values = np.maximum(A, 1e-300)
+
+    def __call__(self, r_W: Array, r_b: Array, weights: Array, l2: Array) -> tuple[Array, Array]:
+        """For residuals (p, k, d) and (p, k), mean curvatures (p, k), strengths (p,)."""
+        weights = np.maximum(weights, 1e-6)
+        scale = weights[:, :, None] * self.values + l2[:, None, None]
+        if self.vectors is None:
+            return r_W / scale, r_b / weights
+        shape = r_W.shape
+        turned = (r_W.reshape(-1, shape[-1]) @ self.vectors).reshape(shape) / scale
+        return (turned.reshape(-1, shape[-1]) @ self.vectors.T).reshape(shape), r_b / weights
+
+
+def _dot(a_W: Array, a_b: Array, b_W: Array, b_b: Array) -> Array:
+    total: Array = np.einsum("pkd,pkd->p", a_W, b_W) + np.einsum("pk,pk->p", a_b, b_b)
+    return total
+
+
+class OneProblem:
+    """A single problem as a :class:`Model`, by the fused kernels; its sample is a share of its rows."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.shape = (1, problem.k, problem.part.d)
+        self.rows = problem.part.m
+        self.l2 = np.array([problem.l2])
+        self.order = np.random.default_rng(problem.seed).permutation(self.rows)
+
+    def values(self, which: Array, W: Array, b: Array) -> list[Value]:  # noqa: ARG002
+        return [objective(self.problem, W[0], b[0])]
+
+    def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:  # noqa: ARG002
+        self.sample = self.problem.part.take(np.sort(self.order[: max(1, round(share * self.rows))]))
+        self.curvature, weights = curvature(self.sample, self.problem.loss, W[0], b[0])
+        return weights[None]
+
+    def times(self, V: Array, v: Array) -> tuple[Array, Array]:
+        h_W, h_b = times_hessian(self.sample, self.problem.loss, self.curvature, V[0], v[0])
+        return h_W[None], h_b[None]
+
+    def gram(self) -> Array:
+        return gram(self.problem.part.take(np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])))
+
+
+def gram(part: Part) -> Array:
+    """X'X / m of the scaled features of a part, float64 (d, d); beyond MOST_EIGEN features its diagonal."""
+    dtype = part.X.dtype
+    X = (part.X[part.rows] - part.scaling.mean.astype(dtype)) * part.scaling.factor.astype(dtype)
+    square = np.einsum("ij,ij->j", X, X) if part.d > MOST_EIGEN else X.T @ X
+    return np.asarray(square, np.float64) / part.m
+
+
+def _center(part: Part) -> Array:
+    """About the mean of the scaled features, (d,)."""
+    rows = part.rows[:: max(1, part.m // FIRST_ROWS)]
+    mean = part.X[rows].mean(axis=0, dtype=np.float64)
+    return np.asarray((mean - part.scaling.mean) * part.scaling.factor)
+
+
+def newton(
+    problem: Problem,
+    gap: float = 1e-6,
+    max_iterations: int = 200,
+    start: tuple[Array, Array] | None = None,
+) -> Iterator[Iterate]:
+    """Minimise a smooth objective to within ``gap`` of the optimum, relative to its value.
+
+    Starts at W = 0, b = 0, or at ``start``; yields the start as step 0. The last iterate has ``converged``
+    set when the estimated distance met ``gap``; not when ``max_iterations`` or the end of float32 came first.
+    """
+    k, d = problem.k, problem.part.d
+    W, b = start if start is not None else (np.zeros((k, d)), np.zeros(k))
+    # With centred features the bias and W hardly meet in the Hessian; the bias takes the centre up.
+    shift = _center(problem.part)
+    centred = Problem(problem.part.shifted(shift), problem.loss, problem.l2, k, problem.seed)
+    W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
+    for state in newton_steps(OneProblem(centred), gap, max_iterations, W[None], (b + W @ shift)[None]):
+        at = state.at[0]
+        check_finite(at, state.step, "the features hold NaN or infinity, or are too large; scale them")
+        W, b = state.W[0], state.b[0] - state.W[0] @ shift
+        yield Iterate(state.step, W, b, at, bool(state.converged[0]), float(state.gap[0]))
