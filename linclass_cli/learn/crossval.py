@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,8 +11,13 @@ import numpy as np
 
 from linclass_cli.config import Config
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem
+from linclass_cli.learn.folds import FoldProblems
+from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, evaluate
+from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
+from linclass_cli.learn.solvers.iterate import check_finite
+from linclass_cli.learn.solvers.newton import newton_steps
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Features
@@ -71,20 +76,13 @@ def cross_validate(
     y, k = features.train.y, len(classes)
     fold_of = assign_folds(y, config.cv.folds, config.seed, config.split.stratify)
     strengths = list(config.cv.l2)
-    cells: list[Cell] = []
     for fold in range(config.cv.folds):
-        rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        check_classes(y[rows], k, f"the training part of fold {fold}")
-        problem = make_problem(features, rows, strengths[-1], k, config)
-        validation = Part(features.train.X, held, y[held], problem.part.scaling)
-        last: Iterate | None = None
-        for l2 in reversed(strengths):
-            cell_began = time.perf_counter()
-            problem = Problem(problem.part, problem.loss, l2, k, config.seed)
-            last = _solve(problem, config, last)
-            val_loss, val_accuracy = evaluate(validation, problem.loss, last.W, last.b)
-            cells.append(_cell(fold, l2, last, val_loss, val_accuracy, time.perf_counter() - cell_began))
-            yield cells[-1]
+        check_classes(y[fold_of != fold], k, f"the training part of fold {fold}")
+    together = config.solver_name == "newton"
+    cells: list[Cell] = []
+    for cell in (_folds_together if together else _fold_by_fold)(features, fold_of, k, config):
+        cells.append(cell)
+        yield cell
     by_place = {(cell.l2, cell.fold): cell.val_accuracy for cell in cells}
     accuracy = [[by_place[l2, fold] for fold in range(config.cv.folds)] for l2 in strengths]
     choice = choose(strengths, accuracy)
@@ -92,7 +90,7 @@ def cross_validate(
     cell_began = time.perf_counter()
     everything = make_problem(features, np.arange(len(y)), choice["best_l2"], k, config)
     final = _solve(everything, config, None)
-    cells.append(_cell(None, everything.l2, final, None, None, time.perf_counter() - cell_began))
+    cells.append(_cell(None, everything.l2, final, (None, None), time.perf_counter() - cell_began))
     yield cells[-1]
     model = make_model(everything, final.W, final.b, classes, features.key)
     test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y)
@@ -119,6 +117,45 @@ def cross_validate(
     return Outcome(metrics, [asdict(cell) for cell in cells], model)
 
 
+def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
+    """Every cell by itself, each fold from the strongest l2 to the weakest."""
+    X, y = features.train.X, features.train.y
+    for fold in range(config.cv.folds):
+        rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        part = make_problem(features, rows, 0.0, k, config).part
+        validation = Part(X, held, y[held], part.scaling)
+        last: Iterate | None = None
+        for l2 in reversed(config.cv.l2):
+            began = time.perf_counter()
+            problem = Problem(part, config.model.loss, l2, k, config.seed)
+            last = _solve(problem, config, last)
+            val = evaluate(validation, problem.loss, last.W, last.b)
+            yield _cell(fold, l2, last, val, time.perf_counter() - began)
+
+
+def _folds_together(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
+    """All folds in lockstep by Newton's method, from the strongest l2 to the weakest, started at the last."""
+    X, y, folds = features.train.X, features.train.y, config.cv.folds
+    # Without scaling the features are centred all the same, which the bias takes up: only W is penalised.
+    center = fit_scaling("standard", X, np.arange(len(y))).mean
+    scalings = [fit_scaling(config.model.scale, X, np.flatnonzero(fold_of != fold)) for fold in range(folds)]
+    if config.model.scale == "none":
+        scalings = [Scaling(center, np.ones_like(center))] * folds
+    W, b = np.zeros((folds, k, X.shape[1])), np.zeros((folds, k))
+    options = config.solver.options("newton")
+    for l2 in reversed(config.cv.l2):
+        began = time.perf_counter()
+        problems = FoldProblems(X, y, fold_of, scalings, config.model.loss, l2, k, config.seed)
+        *_, state = newton_steps(problems, options["gap"], options["max_iterations"], W, b)
+        W, b = state.W, state.b
+        seconds = (time.perf_counter() - began) / folds
+        for fold in range(folds):
+            at = state.at[fold]
+            check_finite(at, state.step, "the features are too large; scale them, or raise l2")
+            last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]))
+            yield _cell(fold, l2, last, at.held or (None, None), seconds)
+
+
 def _solve(problem: Problem, config: Config, start: Iterate | None) -> Iterate:
     options = config.solver.options(config.solver_name)
     if config.solver_name in ("newton", "lbfgs") and start is not None:
@@ -128,23 +165,18 @@ def _solve(problem: Problem, config: Config, start: Iterate | None) -> Iterate:
 
 
 def _cell(
-    fold: int | None,
-    l2: float,
-    last: Iterate,
-    val_loss: float | None,
-    val_accuracy: float | None,
-    seconds: float,
+    fold: int | None, l2: float, last: Iterate, val: tuple[float | None, float | None], seconds: float
 ) -> Cell:
     at = last.at
     return Cell(
-        fold,
-        l2,
-        last.iteration,
-        at.value,
-        at.gradient_norm,
-        last.converged,
-        at.accuracy,
-        val_loss,
-        val_accuracy,
-        seconds,
+        fold=fold,
+        l2=l2,
+        iterations=last.iteration,
+        objective=at.value,
+        gradient_norm=at.gradient_norm,
+        converged=last.converged,
+        train_accuracy=at.accuracy,
+        val_loss=val[0],
+        val_accuracy=val[1],
+        seconds=seconds,
     )

@@ -64,13 +64,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Value:
-    """The objective at one (W, b): value, mean_loss, accuracy of the part; dW (k, d), db (k,), float64."""
+    """The objective at one (W, b): value, mean_loss, accuracy of the part; dW (k, d), db (k,), float64.
+
+    ``held``: (mean loss, accuracy) on the rows that the problem holds out, where one pass told both.
+    """
 
     value: float
     mean_loss: float
     accuracy: float
     dW: Array
     db: Array
+    held: tuple[float, float] | None = None
 
     @property
     def gradient_norm(self) -> float:
