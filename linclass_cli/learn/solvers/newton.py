@@ -149,15 +149,15 @@ def _direction(
         r_W, r_b = r_W - length[:, None, None] * h_W, r_b - length[:, None] * h_b
         y_W, y_b = precondition(r_W, r_b, weights, l2)
         new = _dot(r_W, r_b, y_W, y_b)
-        # What is left to gain is about new / 2; with that doubled, the promise is safely small.
-        going &= (new > end) & (promised + new > enough)
+        left = precondition.left(new, r_W, l2)
+        going &= (new > end) & (promised + left > enough)
         if not going.any():
             break
         ratio = np.where(going, new / np.where(ry > 0, ry, 1), 0)
         p_W, p_b = y_W + ratio[:, None, None] * p_W, y_b + ratio[:, None] * p_b
         ry = new
     # What CG left unsolved is promised, too.
-    return z_W, z_b, promised + np.abs(new)
+    return z_W, z_b, promised + left
 
 
 def _go(model: Model, which: Array, W: Array, b: Array, at: list[Value], z_W: Array, z_b: Array) -> Array:
@@ -207,6 +207,17 @@ class Preconditioner:
         shape = r_W.shape
         turned = (r_W.reshape(-1, shape[-1]) @ self.vectors).reshape(shape) / scale
         return (turned.reshape(-1, shape[-1]) @ self.vectors.T).reshape(shape), r_b / weights
+
+    def left(self, ry: Array, r_W: Array, l2: Array) -> Array:
+        """What CG could still gain from residuals r, ry = r'M^-1 r: (p,).
+
+        About ry / 2, doubled to be safe, where M is close to H; the diagonal is not, and there the bound of
+        strong convexity holds, ||r||^2 / (2 l2).
+        """
+        if self.vectors is not None:
+            return np.abs(ry)
+        bound = (r_W**2).sum(axis=(1, 2)) / (2 * np.maximum(l2, 1e-300))
+        return np.maximum(np.abs(ry), np.where(l2 > 0, bound, 0))
 
 
 def _dot(a_W: Array, a_b: Array, b_W: Array, b_b: Array) -> Array:
