@@ -59,16 +59,18 @@ def _use_own_cache() -> None:
 _use_own_cache()
 
 
-def kernel(*, fast: bool = False) -> Callable[[F], F]:
+def kernel(*, fast: bool = False, inner: bool = False) -> Callable[[F], F]:
     """Compile a function of arrays and scalars; cached on disk, without the interpreter's lock.
 
     Kernels are serial; `threads.in_chunks` runs them side by side.
 
     ``fast`` allows sums to be reordered (and so vectorised); it never assumes that numbers are finite.
+    ``inner`` kernels are called by other kernels and compiled into them, not cached by themselves: what LLVM
+    makes of a sum, and so its last bit, must not depend on which kernel a machine happened to compile first.
     """
 
     def compile_lazily(function: F) -> F:
-        options: dict[str, Any] = {"cache": True, "nogil": True}
+        options: dict[str, Any] = {"cache": not inner, "nogil": True}
         if fast:
             options["fastmath"] = _FASTMATH
         return numba.njit(**options)(function)  # type: ignore[no-any-return]

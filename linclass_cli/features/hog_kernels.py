@@ -43,7 +43,7 @@ _EPS_SQUARED = np.float32(1e-10)
 _CLIP = np.float32(0.2)
 
 
-@kernel()
+@kernel(inner=True)
 def _split_levels(image: U8, plan: HogPlan, planes: I32) -> None:
     """The image as planes (1, pixels) of the sums of its channels, or (channels, pixels) of each of them."""
     channels = plan.channels
@@ -75,7 +75,7 @@ def _split_levels(image: U8, plan: HogPlan, planes: I32) -> None:
                 plane[p] = plan.levels[plane[p]]
 
 
-@kernel()
+@kernel(inner=True)
 def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32, squares: F32) -> None:
     """Differences across each pixel, 0 on the border of the image, and the square of their magnitude."""
     below = plane[2 * width :]
@@ -96,7 +96,7 @@ def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32, squa
         squares[p] = rows[p] * rows[p] + cols[p] * cols[p]
 
 
-@kernel()
+@kernel(inner=True)
 def _pick_channel(
     planes: I32, plan: HogPlan, rows: F32, cols: F32, squares: F32, work: F32, counts: I32
 ) -> None:
@@ -122,7 +122,7 @@ def _pick_channel(
             squares[p] = new if new > old else old
 
 
-@kernel()
+@kernel(inner=True)
 def _count_boundaries(rows: F32, cols: F32, plan: HogPlan, counts: I32, codes: U8) -> int:
     """codes[p]: the bin of each gradient, or UNSURE, how often is returned. Turns the gradients upwards."""
     for p in range(counts.size):
@@ -148,7 +148,7 @@ def _count_boundaries(rows: F32, cols: F32, plan: HogPlan, counts: I32, codes: U
     return unsure
 
 
-@kernel()
+@kernel(inner=True)
 def _sum_cells(codes: U8, magnitudes: F32, plan: HogPlan, histogram: F32) -> None:
     """histogram (cells_y * cells_x * orientations,): sums of magnitudes over each cell and bin."""
     for j in range(histogram.size):
@@ -161,7 +161,7 @@ def _sum_cells(codes: U8, magnitudes: F32, plan: HogPlan, histogram: F32) -> Non
             part[plan.turn_bins[j] + np.int64(codes[p])] += magnitudes[p]
 
 
-@kernel(fast=True)
+@kernel(fast=True, inner=True)
 def _normalise(block: F32, norm: int) -> None:
     """Block normalisation in place, `_hog_normalize_block` of skimage/feature/_hog.py."""
     if norm <= 1:

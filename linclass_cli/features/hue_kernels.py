@@ -13,7 +13,7 @@ import numpy.typing as npt
 from linclass_cli.jit import kernel
 
 
-@kernel()
+@kernel(inner=True)
 def _hue(red: float, green: float, blue: float) -> float:
     """Hue in [0, 1) of a colour with parts in [0, 1], `skimage.color.rgb2hsv`; 0 for greys."""
     top = max(red, green, blue)

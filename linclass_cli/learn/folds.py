@@ -34,6 +34,19 @@ BLOCKS = 16
 
 
 @kernel()
+def fold_load(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
+    """`tiles.load`, to be called from here."""
+    load(X, rows, mean, factor, T)
+
+
+@kernel()
+def fold_times(loss: int, Q: Array, S: Array, k: int) -> None:
+    """`times_curvature` for P problems at once: Q and S (R, P k)."""
+    rows = S.shape[0] * S.shape[1] // k
+    times_curvature(loss, Q.reshape((rows, k)), S.reshape((rows, k)))
+
+
+@kernel()
 def fold_rows(
     loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array, counts: Array
 ) -> None:
@@ -154,7 +167,7 @@ class FoldProblems:
         k = V.shape[1]
 
         def each(_: int, at: slice, __: Array, S: Array) -> None:
-            times_curvature(self.loss, self.Q[at].reshape(-1, k), S.reshape(-1, k))
+            fold_times(self.loss, self.Q[at], S, k)
 
         dW, db = self._pass(self.sample, self.bent, V, v, each, True)
         return dW / self.sampled[:, None, None], db / self.sampled[:, None]
@@ -190,7 +203,7 @@ class FoldProblems:
                 for start in range(len(rows) * t // blocks, last, TILE_ROWS):
                     at = slice(start, min(start + TILE_ROWS, last))
                     size = at.stop - start
-                    load(self.X, rows[at], mean, factor, T)
+                    fold_load(self.X, rows[at], mean, factor, T)
                     np.matmul(T[:size], V.T, out=S[:size])
                     S[:size] += v
                     each(t, at, rows[at], S[:size])

@@ -20,7 +20,7 @@ from linclass_cli.jit import kernel
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-@kernel()
+@kernel(inner=True)
 def softmax_rows(S: Array, y: Array, out: Array) -> None:
     """Multinomial cross-entropy: loss = log(sum_j exp s_j) - s_y; dloss/ds_j = p_j - [j = y].
 
@@ -43,7 +43,7 @@ def softmax_rows(S: Array, y: Array, out: Array) -> None:
         S[i, label] -= S.dtype.type(1)
 
 
-@kernel()
+@kernel(inner=True)
 def hinge_rows(S: Array, y: Array, out: Array) -> None:
     """Weston and Watkins (1999), margin 1: loss = sum over j != y of max(0, s_j - s_y + 1).
 
@@ -70,7 +70,7 @@ def hinge_rows(S: Array, y: Array, out: Array) -> None:
         out[i] = loss
 
 
-@kernel()
+@kernel(inner=True)
 def squared_hinge_rows(S: Array, y: Array, out: Array) -> None:
     """One against the rest, as LIBLINEAR: loss = sum_j max(0, 1 - t_j s_j)^2, t_j = 1 for j = y, else -1."""
     m, k = S.shape
@@ -87,7 +87,7 @@ def squared_hinge_rows(S: Array, y: Array, out: Array) -> None:
         out[i] = loss
 
 
-@kernel()
+@kernel(inner=True)
 def ridge_rows(S: Array, y: Array, out: Array) -> None:
     """Least squares on one-hot targets: loss = 1/2 sum_j (s_j - [j = y])^2; dloss/ds_j = s_j - [j = y]."""
     m, k = S.shape
@@ -108,7 +108,7 @@ LOSSES: dict[str, Callable[[Array, Array, Array], None]] = {
 LOSS_NUMBER = {name: number for number, name in enumerate(LOSSES)}
 
 
-@kernel()
+@kernel(inner=True)
 def loss_rows(number: int, S: Array, y: Array, out: Array) -> None:
     """The row kernel with that number in ``LOSSES``."""
     if number == 0:
@@ -121,7 +121,7 @@ def loss_rows(number: int, S: Array, y: Array, out: Array) -> None:
         ridge_rows(S, y, out)
 
 
-@kernel()
+@kernel(inner=True)
 def count_correct(S: Array, y: Array) -> int:
     """How many rows of the scores S (m, k) are largest at their label; the first of equal scores counts."""
     m, k = S.shape
@@ -136,7 +136,7 @@ def count_correct(S: Array, y: Array) -> int:
     return correct
 
 
-@kernel()
+@kernel(inner=True)
 def curvature_rows(number: int, S: Array, y: Array) -> None:
     """Turn scores S (m, k) into what :func:`times_curvature` needs of d2loss/dS2 at them, in place.
 
@@ -165,7 +165,7 @@ def curvature_rows(number: int, S: Array, y: Array) -> None:
                 S[i, j] = one if number == 3 else 0 * one
 
 
-@kernel()
+@kernel(inner=True)
 def times_curvature(number: int, Q: Array, S: Array) -> None:
     """S (m, k) becomes (d2loss/dS2) S, row by row; Q (m, k) as :func:`curvature_rows` left it."""
     m, k = S.shape

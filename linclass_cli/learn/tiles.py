@@ -24,13 +24,13 @@ MAX_BLOCKS = 32
 PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
 
 
-@kernel()
+@kernel(inner=True)
 def tile_rows(d: int) -> int:
     """Rows of a tile: a multiple of 4, from 4 to 64."""
     return max(4, min(64, TILE_VALUES // max(d, 1) // 4 * 4))
 
 
-@kernel(fast=True)
+@kernel(fast=True, inner=True)
 def load(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
     """T[i] = (X[rows[i]] - mean) * factor; the rows of T past len(rows) become 0."""
     m = rows.shape[0]
@@ -44,7 +44,7 @@ def load(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
             T[i, j] = 0
 
 
-@kernel(fast=True)
+@kernel(fast=True, inner=True)
 def scores(T: Array, m: int, W: Array, b: Array, S: Array) -> None:
     """S = T W' + b in the first m rows, m rounded up to a multiple of 4; T (R, d), W (k, d), S (R, k)."""
     k, d = W.shape
@@ -76,7 +76,7 @@ def scores(T: Array, m: int, W: Array, b: Array, S: Array) -> None:
             S[i, k - 1], S[i + 1, k - 1], S[i + 2, k - 1], S[i + 3, k - 1] = u0, u1, u2, u3
 
 
-@kernel(fast=True)
+@kernel(fast=True, inner=True)
 def gradient(T: Array, m: int, S: Array, dW: Array, db: Array) -> None:
     """dW += S[:m]' T[:m] and db += the column sums of S[:m]; S past m is set to 0 up to a multiple of 4."""
     k, d = dW.shape
