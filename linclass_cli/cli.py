@@ -50,7 +50,9 @@ class Program(TyperGroup):
             if not error.format_message():  # no arguments: the help has been shown
                 error.show()  # type: ignore[attr-defined]
             else:
-                notice(f"error: {_one_line(error.format_message())}; `linclass --help` shows the usage")
+                context = getattr(error, "ctx", None)
+                command = context.command_path if context else "linclass"
+                notice(f"error: {_one_line(error.format_message())}; `{command} --help` shows the usage")
             return error.exit_code
         except Terminated as error:
             notice("stopped by SIGTERM: finished files are kept, unfinished ones removed; run it again")
@@ -65,7 +67,7 @@ class Program(TyperGroup):
             notice(f"error: {_one_line(str(error))}")
             raise Exit(error.exit_code) from error
         except KeyboardInterrupt:
-            notice("interrupted: finished files are kept, unfinished ones removed; run it again to go on")
+            notice("interrupted: finished files are kept, unfinished ones removed; run it again")
             raise Exit(130) from None
         except BrokenPipeError:
             # Whoever read our output has left; nothing more can be said there.

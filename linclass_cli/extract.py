@@ -11,7 +11,15 @@ from typing import Any
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.features import Extractor, make_extractor
-from linclass_cli.store import Array, Features, feature_path, load_features, make_key, write_features
+from linclass_cli.store import (
+    Array,
+    Features,
+    describe_feature,
+    feature_path,
+    load_features,
+    make_key,
+    write_features,
+)
 
 BATCH = 2048  # images between two reports of progress
 
@@ -95,7 +103,8 @@ def obtain_features(config: Config, advance: Advance, notice: Callable[[str], No
     """The verified features that the config asks for; extracted first where they are missing, saying so."""
     plan = plan_features(config)
     if not plan.path.is_file():
-        notice(f"no {config.feature.name} features of {config.data.name} yet: extracting them first")
+        what = describe_feature(plan.meta)
+        notice(f"no {what} features of {config.data.name} in the store yet: extracting them first")
         extract(plan, config, advance)
     return plan, load_features(plan.path, plan.meta)
 

@@ -27,7 +27,7 @@ import numpy as np
 from linclass_cli import __version__, safetensors
 from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
 from linclass_cli.digest import digest
-from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.errors import InputError, IntegrityError, MissingError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FORMAT = 1
@@ -225,8 +225,9 @@ def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
             raise ValueError
     except (FileNotFoundError, NotADirectoryError):
         known = list_runs(cache)
-        there = f"; there are {', '.join(known[-8:])}" if known else "; `linclass train` makes one"
-        raise MissingError(f"no run {name} in {runs_folder(cache)}{there}") from None
+        there = "; `linclass runs list` shows those that are" if known else "; `linclass train` makes one"
+        hint = did_you_mean(name, known)
+        raise MissingError(f"no run {name} in {runs_folder(cache)}{hint}{there}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise IntegrityError(
             f"{path / 'run.json'} is damaged: its digest does not match; train it again"

@@ -26,6 +26,8 @@ ENV_PREFIX = "LINCLASS_"
 # Read elsewhere: the first two choose sources, the last one belongs to the tests.
 ENV_OTHERS = {"LINCLASS_CONFIG", "LINCLASS_PRESET", "LINCLASS_TEST_DATA"}
 _MAX_FILE_BYTES = 1 << 20
+# What people call the losses.
+_SYNONYMS = {"svm": "hinge", "logistic": "softmax", "logreg": "softmax", "cross-entropy": "softmax"}
 
 
 def env_name(key: str) -> str:
@@ -148,7 +150,8 @@ def _validate(given: dict[str, _Given]) -> Config:
     culprit = given.get(key)
     hint = ""
     if first["type"] == "literal_error" and culprit and isinstance(culprit.value, str):
-        hint = did_you_mean(culprit.value, list(get_args(fields[key].annotation)))
+        choices = {choice: choice for choice in get_args(fields[key].annotation)}
+        hint = did_you_mean(culprit.value, choices | (_SYNONYMS if key == "model.loss" else {}))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     value = json.dumps(culprit.value, default=str) if culprit else "?"
     raise SettingsError(

@@ -27,6 +27,7 @@ import numpy as np
 from linclass_cli.atomic import replacing
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.features import FEATURES, make_extractor
 from linclass_cli.threads import available
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -111,28 +112,29 @@ def load_features(path: Path, meta: dict[str, Any]) -> Features:
     """
     if not path.is_file():
         raise MissingError(f"no features {path.name} in {path.parent}; `linclass extract` computes them")
-    features = open_features(path)
+    features = open_features(path, meta)
     if features.meta != meta:
-        raise IntegrityError(
-            f"{path} holds the features of something else than its name says; "
-            "`linclass extract --force` computes them again"
-        )
+        raise _damaged(path, "it holds the features of something else than its name says", meta)
     return features
 
 
-def open_features(path: Path) -> Features:
-    """Verify a feature file and map its arrays. Raises IntegrityError, or InputError if it cannot be read."""
+def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
+    """Verify a feature file and map its arrays; ``meta``, where it is known, is for the advice in errors.
+
+    Raises IntegrityError, or InputError where the file cannot be read.
+    """
     try:
         # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
         pages = np.memmap(path, np.uint8, "c")
     except ValueError:
-        raise _damaged(path, "the file is empty") from None
+        raise _damaged(path, "the file is empty", meta) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    header = _parse_header(path, pages[:_HEADER].tobytes(), len(pages))
+    header = _parse_header(path, pages[:_HEADER].tobytes(), len(pages), meta)
+    meta = meta or header["meta"]
     found = _digest_behind_header(pages)
     if found != header["digest"]:
-        raise _damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found")
+        raise _damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
     blocks = {}
     for part in _PARTS:
         places = header["places"]
@@ -210,17 +212,17 @@ def _write_header(path: Path, meta: dict[str, Any], places: dict[str, Any]) -> N
     pages.flush()
 
 
-def _parse_header(path: Path, header: bytes, size: int) -> dict[str, Any]:
+def _parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | None = None) -> dict[str, Any]:
     if len(header) < _HEADER or not header.startswith(_MAGIC):
-        raise _damaged(path, "it does not begin as a feature file of linclass")
+        raise _damaged(path, "it does not begin as a feature file of linclass", meta)
     body = header[_LINE:]
     if header[len(_MAGIC) : _LINE] != hashlib.sha256(body).hexdigest().encode() + b"\n":
-        raise _damaged(path, "its header does not match its digest")
+        raise _damaged(path, "its header does not match its digest", meta)
     # Whoever made a file with matching digests may still lie in it: nothing may reach outside its bytes.
     try:
         parsed: dict[str, Any] = json.loads(body.rstrip(b"\0"))
         if parsed["size"] != size:
-            raise _damaged(path, f"{parsed['size']} bytes expected, {size} found")
+            raise _damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
         widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in _PARTS}
         for part in _PARTS:
             X, y = parsed["places"][f"{part}/features"], parsed["places"][f"{part}/labels"]
@@ -235,12 +237,39 @@ def _parse_header(path: Path, header: bytes, size: int) -> dict[str, Any]:
         if len(widths) != 1 or not isinstance(parsed["digest"], str) or not isinstance(parsed["meta"], dict):
             raise ValueError
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        raise _damaged(path, "its header makes no sense") from None
+        raise _damaged(path, "its header makes no sense", meta) from None
     return parsed
 
 
-def _damaged(path: Path, why: str) -> IntegrityError:
-    return IntegrityError(f"{path} is damaged: {why}; `linclass extract --force` computes it again")
+def describe_feature(meta: dict[str, Any]) -> str:
+    """The feature with those of its parameters that are not the default: ``hog (block_norm L1)``."""
+    changed = ", ".join(f"{name} {value}" for name, value in _changed(meta).items())
+    return str(meta["feature"]["name"]) + (f" ({changed})" if changed else "")
+
+
+def _changed(meta: dict[str, Any]) -> dict[str, Any]:
+    feature = meta["feature"]
+    if feature["name"] not in FEATURES:
+        return dict(feature["params"])
+    defaults = make_extractor(feature["name"]).params
+    return {name: value for name, value in feature["params"].items() if defaults.get(name) != value}
+
+
+def _mend(path: Path, meta: dict[str, Any] | None) -> str:
+    """The command that computes a file again; without knowing what it holds, only the idea of it."""
+    command = "linclass extract --force"
+    if meta is not None:
+        command += f" --data {meta['dataset']['name']} --feature {meta['feature']['name']}"
+        for name, value in _changed(meta).items():
+            flag = f"--{name.replace('_', '-')}"
+            command += f" {flag}" if value is True else f" {flag} {value}"
+        if path.parent.parent != Path("cache"):
+            command += f" --cache-dir {path.parent.parent}"
+    return f"`{command}` computes it again"
+
+
+def _damaged(path: Path, why: str, meta: dict[str, Any] | None = None) -> IntegrityError:
+    return IntegrityError(f"{path} is damaged: {why}; {_mend(path, meta)}")
 
 
 def _view(pages: Array, place: dict[str, Any]) -> Array:

@@ -110,8 +110,8 @@ def test_a_missing_run_is_named_with_what_is_there(tmp_path):
     with pytest.raises(MissingError, match="no run x .*linclass train"):
         load_run(tmp_path, "x")
     record(tmp_path)
-    with pytest.raises(MissingError, match="there are run1"):
-        load_run(tmp_path, "x")
+    with pytest.raises(MissingError, match=r"no run rum1 .*did you mean run1\?"):
+        load_run(tmp_path, "rum1")
 
 
 @pytest.mark.parametrize("file", ["run.json", "history.jsonl", "model.safetensors"])

@@ -35,10 +35,18 @@ def add(app: typer.Typer) -> None:
         for key, _ in leaves():
             section, _, name = key.rpartition(".")
             table.append((key, (values[section] if section else values)[name], session.sources[key]))
-        answer = {key: {"value": value, "source": source} for key, value, source in table}
-        rows = [[key, _text(value), source, env_name(key)] for key, value, source in table]
-        columns = ["setting", "value", "from", "environment variable"]
-        session.answer(answer, lambda: print_table(columns, rows))
+        answer = {
+            key: {"value": value, "source": source, "environment": env_name(key)}
+            for key, value, source in table
+        }
+
+        def show_table() -> None:
+            print_table(
+                ["setting", "value", "from"], [[key, _text(value), source] for key, value, source in table]
+            )
+            print_line("in the environment: LINCLASS_ and the setting, as in LINCLASS_CV_FOLDS=10")
+
+        session.answer(answer, show_table)
 
     @command(group)
     def init(
@@ -58,5 +66,5 @@ def add(app: typer.Typer) -> None:
 
 def _text(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(f"{item:.4g}" for item in value)
+        return ",".join(f"{item:.3g}" for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)

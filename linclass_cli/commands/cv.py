@@ -25,10 +25,10 @@ def add(app: typer.Typer) -> None:
         Example: linclass cv --folds 5 --l2 1e-5:1e-1:9
         """
         saved = run_cv(session, session.config, name)
-        session.answer(saved.answer, lambda: show_cv(saved))
+        session.answer(saved.answer, lambda: show_cv(saved, session.at))
 
 
-def show_cv(saved: Saved) -> None:
+def show_cv(saved: Saved, at: str) -> None:
     """The table of strengths, the choices, the test figure, and the next command."""
     m = saved.metrics
     print_line(f"{saved.run}: {m['folds']}-fold cross-validation of {m['loss']}, {seconds(m['seconds'])}")
@@ -48,4 +48,4 @@ def show_cv(saved: Saved) -> None:
         print_line("some fits did not converge: see history.jsonl, or raise --max-iterations")
     print_line(f"test accuracy of the best, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}")
     print_line(f"  {saved.path}")
-    print_line(f"next: linclass plot {saved.run}")
+    print_line(f"next: linclass plot {saved.run}{at}")

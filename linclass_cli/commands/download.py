@@ -44,6 +44,6 @@ def add(app: typer.Typer) -> None:
                 f"{fetched.dataset}: {state}: {fetched.n_train:,} training and {fetched.n_test:,} test "
                 f"images of {size}, {len(fetched.classes)} classes, in {fetched.path}"
             )
-            print_line(f"next: linclass extract --data {fetched.dataset}")
+            print_line(f"next: linclass extract --data {fetched.dataset}{session.typed}")
 
         session.answer(asdict(fetched), show)

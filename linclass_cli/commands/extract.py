@@ -46,6 +46,6 @@ def add(app: typer.Typer) -> None:
                 f"features each, {rate}, {seconds(done.seconds)}"
             )
             print_line(f"  {done.path}")
-            print_line(f"next: linclass train --data {done.dataset} --feature {done.feature}")
+            print_line(f"next: linclass train{session.typed}")
 
         session.answer(asdict(done), show)

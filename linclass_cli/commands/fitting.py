@@ -40,8 +40,8 @@ def run_train(session: Session, config: Config, name: str | None) -> Saved:
     total = config.solver.options(config.solver_name).get("epochs")
 
     def show(step: Step, advance: Advance) -> None:
-        val = "" if step.val_accuracy is None else f" val {percent(step.val_accuracy)}"
-        note = f"objective {step.objective:.5f} train {percent(step.train_accuracy)}{val}"
+        val = "" if step.val_accuracy is None else f"val {percent(step.val_accuracy)} "
+        note = f"{val}train {percent(step.train_accuracy)} objective {step.objective:.5f}"
         advance(step.iteration, total, note)
 
     return _run(session, config, name, "train", train, show)

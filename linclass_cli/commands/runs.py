@@ -42,10 +42,8 @@ def add(app: typer.Typer) -> None:
             if not rows:
                 print_line("no runs yet; `linclass train` makes one")
                 return
-            print_table(
-                ["run", "kind", "dataset", "feature", "loss", "solver", "l2", "validation", "test"],
-                [_row(row) for row in rows],
-            )
+            columns = ["run", "of", "loss", "solver", "l2", "val", "test"]
+            print_table(columns, [_row(row) for row in rows])
 
         session.answer(rows, show)
 
@@ -76,5 +74,13 @@ list_of_dicts = list[dict[str, Any]]
 
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:
     l2 = "cv" if isinstance(row["l2"], list) else f"{row['l2']:g}"
-    names = (row[key] for key in ("run", "kind", "dataset", "feature", "loss", "solver"))
-    return (*names, l2, percent(row["val_accuracy"]), percent(row["test_accuracy"]))
+    of = f"{row['dataset']} {row['feature']}"
+    return (
+        row["run"],
+        of,
+        row["loss"],
+        row["solver"],
+        l2,
+        percent(row["val_accuracy"]),
+        percent(row["test_accuracy"]),
+    )

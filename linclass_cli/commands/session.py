@@ -34,12 +34,22 @@ _COMMON = "Every command takes"
 
 @dataclass(frozen=True)
 class Session:
-    """The resolved config of one command, where its values came from, and how to answer."""
+    """The resolved config of one command, where its values came from, and how to answer.
+
+    ``typed``: the settings' flags as they were given, for a command that is to follow this one.
+    """
 
     config: Config
     sources: dict[str, str]
     json: bool
     quiet: bool
+    typed: str = ""
+
+    @property
+    def at(self) -> str:
+        """`` --cache-dir X`` where it was given, for a command that is to follow this one."""
+        given = self.sources["cache_dir"].startswith("--")
+        return f" --cache-dir {self.config.cache_dir}" if given else ""
 
     def notice(self, text: str) -> None:
         """A line on stderr, unless ``--quiet``."""
@@ -147,9 +157,7 @@ def _common() -> list[inspect.Parameter]:
             "--config",
             text="a TOML file of settings, instead of linclass.toml in this folder",
         ),
-        option(
-            "preset", str | None, None, "--preset", text="a named set of settings that comes with linclass"
-        ),
+        option("preset", str | None, None, "--preset", text="settings that come with linclass: course"),
         option("json", bool, False, "--json", text="print one JSON object on stdout"),
         option("quiet", bool, False, "--quiet", text="show no progress and no notices"),
     ]
@@ -162,4 +170,13 @@ def _begin(given: dict[str, Any], keys: dict[str, FieldInfo]) -> Session:
         if value is not None:
             flags[key] = (flag_of(key), value)
     resolved = resolve(flags, preset=given["preset"], file=given["config_file"])
-    return Session(resolved.config, resolved.sources, given["json"], given["quiet"])
+    typed = "".join(f" {_typed(flag, value)}" for flag, value in flags.values())
+    for flag, value in (("--preset", given["preset"]), ("--config", given["config_file"])):
+        typed += f" {flag} {value}" if value else ""
+    return Session(resolved.config, resolved.sources, given["json"], given["quiet"], typed)
+
+
+def _typed(flag: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return flag if value else f"--no-{flag[2:]}"
+    return f"{flag} {value}"

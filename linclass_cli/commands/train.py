@@ -24,10 +24,10 @@ def add(app: typer.Typer) -> None:
         Example: linclass train --loss hinge --preset course --name svm
         """
         saved = run_train(session, session.config, name)
-        session.answer(saved.answer, lambda: show_train(saved))
+        session.answer(saved.answer, lambda: show_train(saved, session.at))
 
 
-def show_train(saved: Saved) -> None:
+def show_train(saved: Saved, at: str) -> None:
     """The run's result, and the next command."""
     m = saved.metrics
     print_line(f"{saved.run}: {m['loss']} by {m['solver']}, l2 {m['l2']:g}, {seconds(m['seconds'])}")
@@ -43,4 +43,4 @@ def show_train(saved: Saved) -> None:
     if m["val_accuracy"] is None:
         del facts["validation"]
     print_facts(facts)
-    print_line(f"next: linclass plot {saved.run}")
+    print_line(f"next: linclass plot {saved.run}{at}")

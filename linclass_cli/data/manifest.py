@@ -112,7 +112,9 @@ def read_manifest(name: str, cache_dir: Path) -> DatasetInfo:
         with path.open("rb") as file:
             text = file.read(_LARGEST_MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingError(f"dataset {name} is not in {cache_dir}: no {path}; {again}") from None
+        raise MissingError(
+            f"dataset {name} is not in {cache_dir}: no {path}; {again}, or name its folder by --cache-dir"
+        ) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
     try:

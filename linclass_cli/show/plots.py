@@ -40,7 +40,9 @@ def save_figures(runs: Sequence[Run], kind: str, file_format: str, folder: Path 
         figures.append(("cv", validated, cv_curves))
     files = []
     for name, of, draw in figures:
-        path = (folder or of[0].path) / f"{name}{_suffix(of)}.{file_format}"
+        # In a folder that is not the run's own, the names of runs keep their figures apart.
+        suffix = _suffix(of) if len(of) > 1 or folder else ""
+        path = (folder or of[0].path) / f"{name}{suffix}.{file_format}"
         write_bytes(path, render(draw(of), file_format))
         files.append(path)
     return files
@@ -93,39 +95,49 @@ def cv_curves(runs: Sequence[Run]) -> Figure:
         axes.set_xscale("symlog", linthresh=smallest)
     axes.set_xlabel("Strength of regularisation, l2")
     axes.set_ylabel("Validation accuracy (%)")
-    axes.legend(fontsize=_FONT - 2, frameon=False)
+    axes.legend(fontsize=_FONT - 2, framealpha=0.8, edgecolor="none", handletextpad=1.0, labelspacing=0.9)
     return figure
 
 
 def _curves(runs: Sequence[Run], what: str, ylabel: str, unit: float) -> Figure:
     figure, axes = _canvas(_titles(runs))
-    several = len(runs) > 1
+    many = len(runs) > 2
     for run, color in zip(runs, _colors(len(runs)), strict=True):
         # The start of a solver (all weights zero) says nothing, and would squeeze everything else.
         history = [step for step in run.history if step["iteration"] > 0] or run.history
         steps = [step["iteration"] for step in history]
         marker = "o" if len(steps) == 1 else None
-        label = f"{run.id} ({run.metrics['loss']}) " if several else ""
-        lines = [("train", "training", "--")]
+        name = f"{run.id} ({run.metrics['loss']})" if len(runs) > 1 else ""
+        parts = [("train", "training", "--")]
         if run.history[0][f"val_{what}"] is not None:
-            lines.append(("val", "validation", "-"))
-        for part, name, style in lines:
+            parts.append(("val", "validation", "-"))
+        for part, of, style in parts:
             values = [unit * step[f"{part}_{what}"] for step in history]
-            own = color if several or part == "val" else COLORS[1]
-            axes.plot(steps, values, style, color=own, marker=marker, linewidth=1.8, label=label + name)
-        part = lines[-1][0]
+            own = color if len(runs) > 1 or part == "val" else COLORS[1]
+            # Of many runs each has one entry in the legend, its last line's.
+            label = (name if part == parts[-1][0] else None) if many else f"{name} {of}".strip()
+            axes.plot(steps, values, style, color=own, marker=marker, linewidth=1.8, label=label)
         kept = run.metrics["best_step"]
         at = next(step for step in run.history if step["iteration"] == kept)
-        value = unit * at[f"{part}_{what}"]
+        value = unit * at[f"{parts[-1][0]}_{what}"]
         shown = f"{value:.2f} %" if what == "accuracy" else f"{value:.3f}"
+        step_name = "epoch" if run.metrics["solver"] == "sgd" else "step"
         axes.plot(
             kept, value, "o", color=color, markersize=8, markerfacecolor="white", markeredgewidth=1.8,
-            label=f"{label}kept: step {kept}, {shown}", linestyle="none",
+            label=None if many else f"{name} kept: {step_name} {kept}, {shown}".strip(), linestyle="none",
         )  # fmt: skip
-    epochs = all(run.metrics["solver"] == "sgd" for run in runs)
-    axes.set_xlabel("Epoch" if epochs else "Step of the solver")
+    solvers = {run.metrics["solver"] == "sgd" for run in runs}
+    axes.set_xlabel(
+        {(True,): "Epoch", (False,): "Step of the solver"}.get(tuple(solvers), "Step (sgd: epoch)")
+    )
     axes.set_ylabel(ylabel)
-    axes.legend(fontsize=_FONT - 2, frameon=False)
+    if many:
+        axes.plot([], [], "k--", linewidth=1.2, label="training")
+        axes.plot([], [], "ko", markerfacecolor="white", label="kept")
+        figure.set_figwidth(SIZE[0] + 2.4)
+        figure.legend(loc="outside right upper", fontsize=_FONT - 2, frameon=False)
+    else:
+        axes.legend(fontsize=_FONT - 2, framealpha=0.8, edgecolor="none")
     return figure
 
 
@@ -157,7 +169,5 @@ def _colors(count: int) -> list[str]:
 
 
 def _suffix(runs: Sequence[Run]) -> str:
-    if len(runs) == 1:
-        return ""
     names = [run.id for run in runs]
     return "-" + "-".join(names if len(names) <= 4 else [*names[:3], f"and-{len(names) - 3}-more"])

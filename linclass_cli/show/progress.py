@@ -29,20 +29,26 @@ def progress(what: str, unit: str, quiet: bool = False) -> Iterator[Advance]:
 def _live(what: str, unit: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.table import Column
     from rich.text import Text
 
     class Count(ProgressColumn):
         def render(self, task: Task) -> Text:
             return Text(_count(task.completed, task.total, unit, task.speed))
 
+    def one_line(ratio: int | None = None) -> Column:
+        return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+
+    console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        Count(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=one_line()),
+        BarColumn(bar_width=max(6, min(24, (console.width - 60) // 2)), table_column=one_line()),
+        Count(table_column=one_line()),
+        TimeRemainingColumn(compact=True, table_column=one_line()),
+        # The note takes what is left of the line, and is cut where that is too little.
+        TextColumn("{task.fields[note]}", markup=False, table_column=one_line(1)),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task(what, total=None, note="")
 
         def advance(done: float, total: float | None = None, note: str = "") -> None:
@@ -76,7 +82,8 @@ def _count(done: float, total: float | None, unit: str, speed: float | None) -> 
     else:
         numbers = f"{done:,.0f}" + (f"/{total:,.0f}" if total else "")
     digits = 1 if speed and speed < 100 else 0
-    return f"{numbers} {unit}" + (f", {speed:,.{digits}f}/s" if speed else "")
+    per = " MB/s" if unit == "MB" else "/s"
+    return f"{numbers} {unit}" + (f", {speed:,.{digits}f}{per}" if speed else "")
 
 
 def follow(steps: Generator[S, None, R], each: Callable[[S], None]) -> R:

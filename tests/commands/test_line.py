@@ -156,11 +156,12 @@ def test_config_show_says_where_each_value_comes_from(linclass, monkeypatch):
     Path("linclass.toml").write_text("[cv]\nfolds = 7\n")
     monkeypatch.setenv("LINCLASS_SEED", "9")
     got = linclass("config", "show", "--threads", "2", "--preset", "course", "--json").json
-    assert got["cv.folds"] == {"value": 7, "source": "linclass.toml"}
-    assert got["seed"] == {"value": 9, "source": "environment LINCLASS_SEED"}
-    assert got["threads"] == {"value": 2, "source": "--threads"}
-    assert got["model.scale"] == {"value": "range", "source": "preset course"}
-    assert got["model.loss"] == {"value": "softmax", "source": "default"}
+    assert got["cv.folds"] == {"value": 7, "source": "linclass.toml", "environment": "LINCLASS_CV_FOLDS"}
+    found = {key: (entry["value"], entry["source"]) for key, entry in got.items()}
+    assert found["seed"] == (9, "environment LINCLASS_SEED")
+    assert found["threads"] == (2, "--threads")
+    assert found["model.scale"] == ("range", "preset course")
+    assert found["model.loss"] == ("softmax", "default")
     assert "LINCLASS_CV_FOLDS" in linclass("config", "show").out
 
 

@@ -41,7 +41,7 @@ def test_bytes_are_shown_as_megabytes(clock, capsys):
     with progress("download x", "bytes") as advance:
         clock.now += 10
         advance(5_000_000, None, "from a mirror")
-    assert capsys.readouterr().err == "download x: 5.0 MB, 0.5/s  from a mirror\n"
+    assert capsys.readouterr().err == "download x: 5.0 MB, 0.5 MB/s  from a mirror\n"
 
 
 def test_quiet_says_nothing(clock, capsys):
