@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -71,11 +72,24 @@ class Program(TyperGroup):
             raise Exit(130) from None
         except BrokenPipeError:
             # Whoever read our output has left; nothing more can be said there.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence_stdout()
             raise Exit(0) from None
+        except OSError as error:
+            # Whatever no stage has named: a folder that may not be searched, a name too long, a full disk
+            # behind stdout.
+            silence_stdout()
+            where = f" {error.filename}" if error.filename else ""
+            notice(f"error: cannot read or write{where}: {error.strerror or error}".lower())
+            raise Exit(ResourceError.exit_code) from error
         except MemoryError as error:
             notice("error: not enough memory for this; try fewer images or a smaller feature")
             raise Exit(ResourceError.exit_code) from error
+
+
+def silence_stdout() -> None:
+    """Let what is still in stdout's buffer go nowhere, so that leaving does not fail over it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(text: str) -> str:
@@ -132,4 +146,8 @@ for module in (download, extract, train, cv, plot, demo, runs, cache, config):
 
 def main() -> None:
     """The console script ``linclass``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows another one in its place.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(prog_name="linclass")

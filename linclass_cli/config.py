@@ -126,9 +126,9 @@ class SolverConfig(Section):
     learning_rate: float = Field(1e-3, gt=0, description="step of SGD")
     decay: float = Field(0.0, ge=0, description="rate in epoch e (from 0): learning_rate / (1 + decay * e)")
     momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that is kept")
-    batch_size: int = Field(100, ge=1, description="images a step")
+    batch_size: int = Field(100, ge=1, le=2**31, description="images a step")
     epochs: int = Field(100, ge=1, le=1_000_000, description="passes over the training part")
-    init_range: float = Field(1e-3, ge=0, description="W starts uniform within ± this, the bias at 0")
+    init_range: float = Field(1e-3, ge=0, le=1e6, description="W starts uniform within ± this, the bias at 0")
     tolerance: float = Field(1e-5, gt=0, description="stop at this largest entry of the gradient")
     gap: float = Field(1e-6, gt=0, description="stop at this estimated distance to the optimum, relative")
     max_iterations: int = Field(2000, ge=1, le=1_000_000, description="stop after this many steps anyway")
@@ -149,7 +149,13 @@ class CvConfig(Section):
 class Config(Section):
     """Everything that decides a result, and where and with how many threads it is computed."""
 
-    cache_dir: str = Field("cache", min_length=1, description="folder of datasets, features and runs")
+    cache_dir: str = Field(
+        "cache",
+        min_length=1,
+        max_length=4000,
+        pattern=r"^[^\x00]+$",
+        description="folder of datasets, features and runs",
+    )
     threads: int = Field(0, ge=0, le=1024, description="threads; 0: one a core. Results do not depend on it")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of splits, starts and orders")
     data: DataConfig = DataConfig()

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -27,10 +29,11 @@ import numpy as np
 from linclass_cli import __version__, safetensors
 from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
 from linclass_cli.digest import digest
-from linclass_cli.errors import InputError, IntegrityError, MissingError, did_you_mean
+from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FORMAT = 1
+FILES = {"history.jsonl", "model.safetensors"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -101,19 +104,38 @@ def claim(cache: Path, name: str | None) -> Iterator[str]:
     else:
         check_name(name)
         claimed = name
-        with disk_errors(folder / name):
-            try:
-                (folder / name).mkdir()
-            except FileExistsError:
-                raise InputError(
-                    f"a run named {name} is there already ({folder / name}); choose another --name, "
-                    "or leave it out for the next free one"
-                ) from None
+        with disk_errors(folder / name), contextlib.suppress(FileExistsError):
+            (folder / name).mkdir()
+    lock = _own(folder / claimed)
+    if lock is None:
+        raise InputError(
+            f"a run named {claimed} is there already, or under way ({folder / claimed}); "
+            "choose another --name, or leave it out for the next free one"
+        )
     try:
         yield claimed
     finally:
+        os.close(lock)
         with contextlib.suppress(OSError):
             (folder / claimed).rmdir()  # fails, as it should, once the record is there
+
+
+def _own(path: Path) -> int | None:
+    """Lock an empty folder that nobody else has; None where somebody has, or a record is there.
+
+    A process that was killed leaves an empty folder without a lock: the next to ask for the name gets it.
+    Where locks do not work, the folder's owner cannot be told from a dead one, and both may go on: the first
+    to end has the name, the other one's record is refused.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between opening and locking a finished record may have taken the folder's place.
+        same = path.stat().st_ino == os.fstat(handle).st_ino
+        if same and not any(path.iterdir()):
+            return handle
+    os.close(handle)
+    return None
 
 
 def _claim_next(folder: Path) -> str:
@@ -163,6 +185,7 @@ def load_run(cache: Path, name: str) -> Run:
     check_name(name)
     path = runs_folder(cache) / name
     record = _read_record(path, name, cache)
+    _read_file(path, record, "model.safetensors")
     history = []
     for line in _read_file(path, record, "history.jsonl").decode().splitlines():
         history.append(json.loads(line))
@@ -199,7 +222,9 @@ def load_model(cache: Path, name: str) -> Model:
 def list_runs(cache: Path) -> list[str]:
     """The names of the finished runs, run2 before run10."""
     folder = runs_folder(cache)
-    names = [path.parent.name for path in folder.glob("*/run.json")] if folder.is_dir() else []
+    names = (
+        [path.name for path in folder.iterdir() if (path / "run.json").is_file()] if folder.is_dir() else []
+    )
     return sorted(
         (name for name in names if _NAME.fullmatch(name)),
         key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)],
@@ -221,13 +246,15 @@ def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
     try:
         record = json.loads((path / "run.json").read_bytes())
         wanted = record.pop("digest")
-        if record["format"] != FORMAT or wanted != digest(record):
+        if record["format"] != FORMAT or wanted != digest(record) or set(record["files"]) != FILES:
             raise ValueError
     except (FileNotFoundError, NotADirectoryError):
         known = list_runs(cache)
         there = "; `linclass runs list` shows those that are" if known else "; `linclass train` makes one"
         hint = did_you_mean(name, known)
         raise MissingError(f"no run {name} in {runs_folder(cache)}{hint}{there}") from None
+    except OSError as error:
+        raise ResourceError(f"cannot read {path / 'run.json'}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise IntegrityError(
             f"{path / 'run.json'} is damaged: its digest does not match; train it again"
@@ -240,6 +267,8 @@ def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
         content = (path / file).read_bytes()
     except FileNotFoundError:
         raise IntegrityError(f"{path / file} is missing from the record; train the run again") from None
+    except OSError as error:
+        raise ResourceError(f"cannot read {path / file}: {error.strerror}") from error
     found = hashlib.sha256(content).hexdigest()
     wanted = record["files"][file]
     if found != wanted:

@@ -26,6 +26,8 @@ ENV_PREFIX = "LINCLASS_"
 # Read elsewhere: the first two choose sources, the last one belongs to the tests.
 ENV_OTHERS = {"LINCLASS_CONFIG", "LINCLASS_PRESET", "LINCLASS_TEST_DATA"}
 _MAX_FILE_BYTES = 1 << 20
+# Ranks of the sources; defaults have 0.
+PRESET, FILE, ENVIRONMENT, FLAG = 1, 2, 3, 4
 # What people call the losses.
 _SYNONYMS = {"svm": "hinge", "logistic": "softmax", "logreg": "softmax", "cross-entropy": "softmax"}
 
@@ -39,8 +41,9 @@ def allowed(field: FieldInfo) -> str:
     choices = get_args(field.annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         return ", ".join(choices)
-    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    text = kind.get(field.annotation, "numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT")  # type: ignore[arg-type]
+    kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text, not empty"}
+    lists = "finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
+    text = kind.get(field.annotation, lists)  # type: ignore[arg-type]
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     bounds = [
         f"{sign} {getattr(rule, name)}"
@@ -85,24 +88,25 @@ def resolve(
     named = file or (Path(environment["LINCLASS_CONFIG"]) if environment.get("LINCLASS_CONFIG") else None)
     given: dict[str, _Given] = {}
     if preset:
-        _add_toml(given, _preset_path(preset), f"preset {preset}", 1)
+        _add_toml(given, _preset_path(preset), f"preset {preset}", PRESET)
     default_file = (folder or Path()) / FILE_NAME
     if named or default_file.is_file():
         path = named or default_file
-        _add_toml(given, path, str(path) if named else FILE_NAME, 2)
+        _add_toml(given, path, str(path) if named else FILE_NAME, FILE)
     for name, text in sorted(environment.items()):
         if name.startswith(ENV_PREFIX) and name not in ENV_OTHERS:
             key, value = _from_environment(name, text)
-            given[key] = _Given(value, f"environment {name}", 3)
+            given[key] = _Given(value, f"environment {name}", ENVIRONMENT)
+    fields = dict(leaves())
     for key, (flag, value) in (flags or {}).items():
-        given[key] = _Given(value, flag, 4)
+        given[key] = _Given(_from_text(fields[key], value) if isinstance(value, str) else value, flag, FLAG)
     return _build(given)
 
 
 def _build(given: dict[str, _Given]) -> Resolved:
     config = _validate(given)
-    # A setting that the chosen solver or feature does not have is an error, unless a later source made the
-    # choice: `--solver lbfgs` may overrule a preset that sets both sgd and its learning rate.
+    # A setting that the chosen solver or feature does not have is an error, unless it comes with a preset:
+    # `--solver lbfgs` may overrule one that sets both sgd and its learning rate.
     for key, one in list(given.items()):
         section, _, name = key.partition(".")
         choice = config.choice(section)
@@ -112,7 +116,7 @@ def _build(given: dict[str, _Given]) -> Resolved:
         if owners is None or choice in owners:
             continue
         deciding = [f"{section}.name"] + (["model.loss"] if section == "solver" else [])
-        if max((given[d].rank for d in deciding if d in given), default=0) > one.rank:
+        if one.rank == PRESET and max((given[d].rank for d in deciding if d in given), default=0) > PRESET:
             del given[key]
             continue
         auto = " (what auto chooses here)" if section == "solver" and config.solver.name == "auto" else ""
@@ -185,7 +189,7 @@ def _add_toml(given: dict[str, _Given], path: Path, source: str, rank: int) -> N
         raise MissingError(f"no config file {path}; `linclass config init` writes one") from None
     except OSError as error:
         raise SettingsError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {' '.join(str(error).split())}") from error
     known = {key for key, _ in leaves()}
     sections = {key.partition(".")[0] for key in known if "." in key}
@@ -209,17 +213,21 @@ def _from_environment(name: str, text: str) -> tuple[str, Any]:
     wanted = name.replace("__", "_")
     for key, field in leaves():
         if env_name(key) == wanted:
-            adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)  # type: ignore[arg-type]
-            try:
-                # "5" is a number here; ranges are checked with everything else.
-                return key, adapter.validate_python(text, strict=False)
-            except ValidationError:
-                return key, text
+            return key, _from_text(field, text)
     known = [env_name(key) for key, _ in leaves()]
     raise SettingsError(
         f"unknown key {name} (from the environment){did_you_mean(name, known)}; "
         "`linclass config show` lists the known ones"
     )
+
+
+def _from_text(field: FieldInfo, text: str) -> Any:
+    """What a text from a shell means: "5" is a number there. Ranges are checked with everything else."""
+    adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)  # type: ignore[arg-type]
+    try:
+        return adapter.validate_python(text, strict=False)
+    except ValidationError:
+        return text
 
 
 def commented_toml() -> str:

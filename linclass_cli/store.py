@@ -26,7 +26,7 @@ import numpy as np
 
 from linclass_cli.atomic import replacing
 from linclass_cli.digest import canonical_json, digest
-from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError
 from linclass_cli.features import FEATURES, make_extractor
 from linclass_cli.threads import available
 
@@ -121,7 +121,7 @@ def load_features(path: Path, meta: dict[str, Any]) -> Features:
 def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     """Verify a feature file and map its arrays; ``meta``, where it is known, is for the advice in errors.
 
-    Raises IntegrityError, or InputError where the file cannot be read.
+    Raises IntegrityError, or ResourceError where the file cannot be read.
     """
     try:
         # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
@@ -129,7 +129,7 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     except ValueError:
         raise _damaged(path, "the file is empty", meta) from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise ResourceError(f"cannot read {path}: {error.strerror}") from error
     header = _parse_header(path, pages[:_HEADER].tobytes(), len(pages), meta)
     meta = meta or header["meta"]
     found = _digest_behind_header(pages)
@@ -144,7 +144,8 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
 
 def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
     """Every feature file with its header (meta, places, size, digest), or None where that is damaged."""
-    for path in sorted((cache / "features").glob("*.h5")):
+    folder = cache / "features"
+    for path in sorted(path for path in folder.iterdir() if path.suffix == ".h5") if folder.is_dir() else []:
         header = None
         with contextlib.suppress(IntegrityError, OSError), path.open("rb") as file:
             header = _parse_header(path, file.read(_HEADER), path.stat().st_size)

@@ -65,7 +65,7 @@ def test_every_key_can_come_from_the_environment():
     [
         ("cv.folds", 1, ">= 2"),
         ("model.l2", -0.1, ">= 0"),
-        ("model.l2", float("nan"), "a number"),
+        ("model.l2", float("nan"), "a finite number"),
         ("model.loss", "sofmax", "did you mean softmax"),
         ("split.val_fraction", 1.0, "< 1"),
         ("solver.momentum", 1.0, "< 1"),
@@ -94,6 +94,8 @@ def test_an_impossible_value_names_key_value_source_and_what_is_allowed(key, val
         ("cv = 3", "allowed is a table"),
         ("seed = [", "not valid TOML"),
         ("seed = 1\nseed = 2", "not valid TOML"),
+        ("seed = " + "9" * 5000, "not valid TOML"),
+        ('cache_dir = "a\\u0000b"', "cache_dir"),
         ("[solver]\nname='lbfgs'\nepochs = 4", "lbfgs has no epochs"),
     ],
 )
@@ -124,10 +126,13 @@ def test_a_learning_rate_for_a_solver_that_has_none():
         settle({"feature.bins": 4})
 
 
-def test_a_later_choice_drops_settings_of_an_earlier_one():
+def test_a_choice_drops_what_a_preset_says_of_another():
     got = settle({"solver.name": "lbfgs"}, preset="course")
     assert got.config.solver_name == "lbfgs"
     assert got.sources["solver.learning_rate"] == "default"
+    # The user's own words are never dropped in silence.
+    with pytest.raises(SettingsError, match="lbfgs has no learning_rate"):
+        settle({"solver.name": "lbfgs"}, environment={"LINCLASS_SOLVER_LEARNING_RATE": "0.1"})
 
 
 def test_solvers_that_cannot_solve_a_loss():

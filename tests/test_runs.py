@@ -75,6 +75,13 @@ def test_names_that_could_reach_outside_are_refused(tmp_path, name):
             action()
 
 
+def test_a_killed_runs_name_can_be_had_again(tmp_path):
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    assert record(tmp_path, "a") == "a"
+    with claim(tmp_path, "b"), pytest.raises(InputError, match="under way"), claim(tmp_path, "b"):
+        pass
+
+
 def _claim_many(cache, names):
     for _ in range(20):
         names.append(record(cache))

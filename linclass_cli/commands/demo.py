@@ -10,7 +10,7 @@ import typer
 
 from linclass_cli.commands.fitting import Saved, run_cv, run_train
 from linclass_cli.commands.session import Session, command
-from linclass_cli.config import Config
+from linclass_cli.config import Config, DataConfig
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import percent, print_line, print_table, seconds
 
@@ -27,8 +27,10 @@ def add(app: typer.Typer) -> None:
         Example: linclass demo
         """
         began = time.perf_counter()
-        base = session.config.model_copy(
-            update={"data": session.config.data.model_copy(update={"name": DATASET})}
+        # The defaults, whatever settings are at hand: they may be meant for one loss only.
+        given = session.config
+        base = Config(
+            cache_dir=given.cache_dir, threads=given.threads, seed=given.seed, data=DataConfig(name=DATASET)
         )
         session.notice(
             "demo: extract, train, cv and plot on embedded pictures; the first run compiles kernels"

@@ -34,7 +34,7 @@ def add(app: typer.Typer) -> None:
 
         with progress(f"download {name}", "bytes", session.quiet) as advance:
             fetched = fetch(
-                name, session.config.cache, source, lambda what, done, total: advance(done, total, what)
+                name, session.config.cache, source, lambda what, done, total: advance(done, total, phase=what)
             )
 
         def show() -> None:

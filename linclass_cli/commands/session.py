@@ -113,14 +113,16 @@ def _wanted(settings: tuple[str, ...]) -> Iterator[tuple[str, FieldInfo]]:
 
 def _parameter(key: str, field: FieldInfo, panel: str | None = None) -> inspect.Parameter:
     choices = get_args(field.annotation) if get_origin(field.annotation) is not tuple else ()
-    kind = str if choices or get_origin(field.annotation) is tuple else field.annotation
+    # Numbers come as text: what is wrong with one, the config says, with key, value and what is allowed.
+    kind = bool if field.annotation is bool else str
+    metavar = {int: "INT", float: "NUMBER", str: "TEXT"}.get(field.annotation, "LIST")  # type: ignore[arg-type]
     default = field.get_default(call_default_factory=True)
     flag = flag_of(key)
     note = f" ({', '.join(owners(key))} only)" if owners(key) else ""
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=with_default(f"{field.description}{note}", _shown(default)),
-        metavar="|".join(choices) if choices else ("LIST" if get_origin(field.annotation) is tuple else None),
+        metavar="|".join(choices) or (None if kind is bool else metavar),
         show_default=False,
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=panel or _PANELS.get(key.partition(".")[0]),

@@ -37,7 +37,7 @@ def show_train(saved: Saved, at: str) -> None:
         "validation": f"{percent(m['val_accuracy'])}  ({m['n_val']:,} images)",
         "test": f"{percent(m['test_accuracy'])}  ({m['n_test']:,} images)",
         "kept": f"step {m['best_step']} of {m['steps']}",
-        "solver": f"{end}: objective {m['objective']:.6f}, largest gradient entry {m['gradient_norm']:.1e}",
+        "solver": f"{end}: objective {m['objective']:.6f}, gradient {m['gradient_norm']:.1e}",
         "record": saved.path,
     }
     if m["val_accuracy"] is None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from linclass_cli.atomic import replacing
 from linclass_cli.data.manifest import (
@@ -148,7 +147,7 @@ def _source_kind(spec: DatasetSpec, source: str | None) -> SourceKind:
     if source is None:
         return "official"
     if "://" in source:
-        if urlsplit(source).scheme.lower() not in SCHEMES:
+        if source.partition("://")[0].lower() not in SCHEMES:
             raise InputError(f"--from {source}: expected an http or https address, or a path")
         return "address"
     path = Path(source)
@@ -242,7 +241,7 @@ def _from_address(
     if known is not None:
         wanted = _wanted(known, (address,))
     else:
-        name = urlsplit(address).path.rpartition("/")[2] or spec.name
+        name = address.partition("?")[0].rpartition("/")[2] or spec.name
         wanted = Wanted(name, (address,), None, None, 2 * sum(m.size for m in spec.members) + EXTRA)
     with own_part(_part_path(spec, address, cache_dir)) as part:
         transfer(wanted, part, advance, patience, mend)

@@ -92,13 +92,15 @@ def ask(address: str, headers: Mapping[str, str], timeout: float) -> Iterator[An
     ``timeout`` is in seconds without a byte. ``urllib.error.URLError`` (statuses: ``HTTPError``), ``OSError``
     and ``http.client.HTTPException`` pass through.
     """
-    if urlsplit(address).scheme not in SCHEMES:
-        raise urllib.error.URLError("only http and https addresses are opened")
-    request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
-        address, headers={"User-Agent": f"linclass/{__version__}", **headers}
-    )
     try:
+        if urlsplit(address).scheme not in SCHEMES:
+            raise urllib.error.URLError("only http and https addresses are opened")
+        request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+            address, headers={"User-Agent": f"linclass/{__version__}", **headers}
+        )
         response = _opener().open(request, timeout=timeout)
+    except ValueError as error:  # what the standard library finds wrong with an address, or a redirect's
+        raise urllib.error.URLError(f"not a usable address: {error}") from error
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
+from linclass_cli.show.tables import notice
+
 Advance = Callable[..., None]
 S = TypeVar("S")
 R = TypeVar("R")
@@ -17,10 +19,10 @@ PLAIN_SECONDS = 5.0
 
 @contextlib.contextmanager
 def progress(what: str, unit: str, quiet: bool = False) -> Iterator[Advance]:
-    """Yield ``advance(done, total=None, note="")``. unit: what is counted; ``bytes`` are shown as MB."""
+    """Yield ``advance(done, total=None, note="", phase="")``. unit: what is counted; ``bytes`` show as MB."""
     if quiet:
         yield lambda *_, **__: None
-    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    elif sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         yield from _live(what, unit)
     else:
         yield _plain(what, unit)
@@ -51,26 +53,37 @@ def _live(what: str, unit: str) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task(what, total=None, note="")
 
-        def advance(done: float, total: float | None = None, note: str = "") -> None:
-            bar.update(task, completed=done, total=total, note=note)
+        phase_now: str | None = None
+
+        def advance(done: float, total: float | None = None, note: str = "", phase: str = "") -> None:
+            nonlocal phase_now
+            if phase != phase_now:
+                # Speed and time left are of this phase, and count from where it begins (a resumed download).
+                phase_now = phase
+                bar.reset(task, completed=int(done))
+            bar.update(task, completed=done, total=total, note=note or phase)
 
         yield advance
 
 
 def _plain(what: str, unit: str) -> Advance:
     began = shown = time.monotonic()
+    first = 0.0
+    phase_now = ""
 
-    def advance(done: float, total: float | None = None, note: str = "") -> None:
-        nonlocal shown
+    def advance(done: float, total: float | None = None, note: str = "", phase: str = "") -> None:
+        nonlocal shown, began, first, phase_now
         now = time.monotonic()
-        if now - shown < PLAIN_SECONDS:
+        if phase != phase_now:
+            # Speed and time left are of this phase, and count from where it begins (a resumed download).
+            phase_now, began, first = phase, now, done
+        if now - shown < PLAIN_SECONDS or now == began:
             return
-        shown = now
-        speed = done / (now - began)
+        shown, note = now, note or phase
+        speed = (done - first) / (now - began)
         left = f", {max(0.0, total - done) / speed:.0f} s left" if total and speed else ""
         count = _count(done, total, unit, speed)
-        sys.stderr.write(f"{what}: {count}{left}{'  ' + note if note else ''}\n")
-        sys.stderr.flush()
+        notice(f"{what}: {count}{left}{'  ' + note if note else ''}")
 
     return advance
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +21,11 @@ def print_line(text: str) -> None:
 
 
 def notice(text: str) -> None:
-    """A line on stderr that is no result: what is being done, and why."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """A line on stderr that is no result: what is being done, and why. Nobody there to read it: no matter."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:

@@ -39,9 +39,27 @@ def test_off_a_terminal_a_plain_line_every_few_seconds(clock, capsys):
 
 def test_bytes_are_shown_as_megabytes(clock, capsys):
     with progress("download x", "bytes") as advance:
+        advance(100_000_000, None, phase="from a mirror")
         clock.now += 10
-        advance(5_000_000, None, "from a mirror")
-    assert capsys.readouterr().err == "download x: 5.0 MB, 0.5 MB/s  from a mirror\n"
+        advance(105_000_000, 110_000_000, phase="from a mirror")
+    # What was there before the transfer began says nothing of its speed.
+    want = "download x: 105.0/110.0 MB, 0.5 MB/s, 10 s left  from a mirror\n"
+    assert capsys.readouterr().err == want
+
+
+def test_a_reader_that_has_left_stops_nothing(clock, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with progress("x", "images") as advance:
+        clock.now += 60
+        advance(1, 2)
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress("x", "images") as advance:
+        clock.now += 60
+        advance(1, 2)
 
 
 def test_quiet_says_nothing(clock, capsys):
