@@ -79,7 +79,7 @@ class Program(TyperGroup):
             # behind stdout.
             silence_stdout()
             where = f" {error.filename}" if error.filename else ""
-            notice(f"error: cannot read or write{where}: {error.strerror or error}".lower())
+            notice(f"error: cannot read or write{where}: {(error.strerror or str(error)).lower()}")
             raise Exit(ResourceError.exit_code) from error
         except MemoryError as error:
             notice("error: not enough memory for this; try fewer images or a smaller feature")

@@ -279,7 +279,7 @@ def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
 
 
 def environment(threads: int) -> dict[str, Any]:
-    """What a result may be traced back to: versions, processor, threads."""
+    """What a result may be traced back to: versions, processor, threads, and which of its codes BLAS took."""
     packages = ("numpy", "scipy", "numba", "h5py", "scikit-image")
     return {
         "linclass": __version__,
@@ -287,8 +287,18 @@ def environment(threads: int) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _processor(),
         "threads": threads,
+        "blas": _blas(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
+
+
+def _blas() -> str:
+    from threadpoolctl import threadpool_info
+
+    found = (info for info in threadpool_info() if info.get("user_api") == "blas")
+    return ", ".join(
+        sorted({f"{i['internal_api']} {i['version']} {i.get('architecture', '')}" for i in found})
+    )
 
 
 def _processor() -> str:

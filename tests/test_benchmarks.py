@@ -139,7 +139,7 @@ def test_the_stand_in_is_stated(tmp_path: Path):
 
 def test_a_pass_is_compared_with_numpys(small: str):
     group = passes.measure("hinge", small, 2, {"memory read GB/s": 10.0, "sgemm peak GFLOP/s": 100.0})
-    ours, theirs = group.entries
+    ours, theirs, _ = group.entries
     assert group.base == ours.name == "linclass objective"
     assert (ours.timing.n, theirs.timing.n) == (2, 2)
     assert max(ours.difference, theirs.difference) < 1e-4
@@ -188,3 +188,18 @@ def test_fit_compares_at_the_objective_and_reports_a_missing_peer(
     assert parsed["hardware"]["cores"] >= 1
     assert "absent" in report.as_text()
     assert "not available" in report.as_text()
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge", "squared-hinge", "ridge"])
+def test_the_reference_is_the_optimum(loss: str):
+    X, y, _, _ = synthetic(200, 20, 6, 3)
+    found = exact.optimum(X, y, loss, 0.1, 3)
+    assert 0 <= found["bound"] < 1e-3 * found["objective"]
+    rng = np.random.default_rng(0)
+    W, b = np.zeros((3, 6)), np.zeros(3)
+    for _ in range(3000):  # any descent must end above it
+        _, dW, db = exact.value_and_gradient(X, y, loss, 0.1, W, b)
+        W, b = W - 0.02 * dW, b - 0.02 * db
+    reached = exact.objective(X, y, loss, 0.1, W + 1e-6 * rng.standard_normal(W.shape), b)
+    assert found["objective"] - found["bound"] <= reached
+    assert reached == pytest.approx(found["objective"], rel=2e-2)

@@ -40,7 +40,7 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     assert run.history == OUTCOME.history
     assert run.feature_key == "f" * 64
     assert run.environment["threads"] == 2
-    assert {"linclass", "python", "numpy", "numba", "cpu"} <= set(run.environment)
+    assert {"linclass", "python", "numpy", "numba", "cpu", "blas"} <= set(run.environment)
     model = load_model(tmp_path, name)
     for field in ("weight", "bias", "mean", "factor"):
         np.testing.assert_array_equal(getattr(model, field), getattr(MODEL, field))
