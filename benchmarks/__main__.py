@@ -1,0 +1,47 @@
+"""``python -m benchmarks NAME``: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+from benchmarks.measure import limit_threads
+from benchmarks.options import Options
+
+MODULES = {
+    "hog": "HOG against scikit-image, one core each",
+    "extract": "the whole command against a script with scikit-image and two processes",
+    "pass": "one loss and gradient against numpy; many problems at once",
+    "fit": "fits to the same objective against every peer",
+    "cv": "folds × strengths against LogisticRegressionCV; ridge's whole path",
+    "startup": "how long a process takes to say something",
+    "scaling": "how time and memory grow",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="linclass beside its peers")
+    parser.add_argument(
+        "name", choices=list(MODULES), help="; ".join(f"{n}: {t}" for n, t in MODULES.items())
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
+    parser.add_argument("--rounds", type=int, help="turns that every entry takes")
+    parser.add_argument("--data", type=Path, default=Path("cache"), help="linclass's cache folder (cache)")
+    parser.add_argument("--loss", action="append", default=[], help="of fit and pass: only this loss")
+    parser.add_argument(
+        "--only", action="append", default=[], help="of fit: only peers whose name has this text"
+    )
+    given = parser.parse_args()
+    limit_threads()
+    options = Options(
+        given.data.resolve(), given.quick, given.rounds, None, tuple(given.loss), tuple(given.only)
+    )
+    module = importlib.import_module("benchmarks." + {"pass": "passes"}.get(given.name, given.name))
+    report = module.run(options)
+    print(report.as_json() if given.json else report.as_text())
+
+
+if __name__ == "__main__":
+    main()
