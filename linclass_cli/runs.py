@@ -14,10 +14,8 @@ import contextlib
 import datetime
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli import __version__, safetensors
+from linclass_cli import safetensors
 from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
 from linclass_cli.digest import digest
+from linclass_cli.environment import environment
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -276,34 +275,3 @@ def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
             f"{path / file} is damaged: sha256 {wanted[:12]}… expected, {found[:12]}… found; train it again"
         )
     return content
-
-
-def environment(threads: int) -> dict[str, Any]:
-    """What a result may be traced back to: versions, processor, threads, and which of its codes BLAS took."""
-    packages = ("numpy", "scipy", "numba", "h5py", "scikit-image")
-    return {
-        "linclass": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _processor(),
-        "threads": threads,
-        "blas": _blas(),
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
-
-
-def _blas() -> str:
-    from threadpoolctl import threadpool_info
-
-    found = (info for info in threadpool_info() if info.get("user_api") == "blas")
-    return ", ".join(
-        sorted({f"{i['internal_api']} {i['version']} {i.get('architecture', '')}" for i in found})
-    )
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"

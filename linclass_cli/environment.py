@@ -1,0 +1,42 @@
+"""Where a result was made."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+from linclass_cli import __version__
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """What a result may be traced back to: versions, processor, threads, and which of its codes BLAS took."""
+    packages = ("numpy", "scipy", "numba", "h5py", "scikit-image")
+    return {
+        "linclass": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _processor(),
+        "threads": threads,
+        "blas": _blas(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _blas() -> str:
+    from threadpoolctl import threadpool_info
+
+    found = (info for info in threadpool_info() if info.get("user_api") == "blas")
+    return ", ".join(
+        sorted({f"{i['internal_api']} {i['version']} {i.get('architecture', '')}" for i in found})
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
