@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
+import sys
 from pathlib import Path
 
 from benchmarks.measure import limit_threads
@@ -35,6 +37,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     limit_threads()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers end, too
     options = Options(
         given.data.resolve(), given.quick, given.rounds, None, tuple(given.loss), tuple(given.only)
     )

@@ -75,7 +75,7 @@ def run(options: Options) -> Report:
         report = Report("cv", what, options.quick, rounds)
         for loss in ("softmax", "ridge"):
             if options.wants(loss):
-                report.groups.append(_measure(loss, folder, strengths(count), rounds))
+                report.add(_measure(loss, folder, strengths(count), rounds))
     report.notes += [
         "excess: the largest of all cells, relative, over the least known objective of the cell.",
         "difference: the largest of the held-out accuracies (a share) from the first linclass entry's.",

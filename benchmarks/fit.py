@@ -45,7 +45,7 @@ def run(options: Options) -> Report:
         report = Report("fit", what, options.quick, rounds)
         for case in CASES:
             if options.wants(case.loss):
-                report.groups.append(measure(case, folder, options, rounds))
+                report.add(measure(case, folder, options, rounds))
     report.notes += [
         "excess: relative, over the best known optimum, in float64 at the returned weights.",
         "Tolerances are the loosest of a short list that reach the target, found before the timing.",

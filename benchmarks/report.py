@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -74,6 +75,11 @@ class Report:
     rounds: int
     groups: list[Group] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def add(self, group: Group) -> None:
+        """Keep a group, and show it at once, on stderr: a long run may be stopped."""
+        self.groups.append(group)
+        print("\n".join(["", *_table(group), ""]), file=sys.stderr, flush=True)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, with hardware, versions and threads."""

@@ -134,7 +134,7 @@ def _serve(pipe: Any, target: str, arguments: dict[str, Any]) -> None:
                 value = prepared.run(**settings)
                 seconds = time.perf_counter() - began
             pipe.send(("done", seconds, prepared.collect(value)))
-    except (EOFError, KeyboardInterrupt):
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except ImportError as error:
         pipe.send(("not available", str(error), None))
