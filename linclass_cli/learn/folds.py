@@ -48,7 +48,15 @@ def fold_times(loss: int, Q: Array, S: Array, k: int) -> None:
 
 @kernel()
 def fold_rows(
-    loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array, counts: Array
+    loss: int,
+    width: float,
+    S: Array,
+    y: Array,
+    fold: Array,
+    problems: Array,
+    k: int,
+    sums: Array,
+    counts: Array,
 ) -> None:
     """The row kernels for P problems at once: S (R, P k) becomes dloss/dS, 0 where the row is held out.
 
@@ -69,7 +77,7 @@ def fold_rows(
                 if rows[r, j] > rows[r, best]:
                     best = j
             hits[r] = best == y[i]
-    loss_rows(loss, rows, labels, losses)
+    loss_rows(loss, width, rows, labels, losses)
     for i in range(R):
         for p in range(P):
             r = i * P + p
@@ -81,14 +89,16 @@ def fold_rows(
 
 
 @kernel()
-def fold_curvature(loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array) -> None:
+def fold_curvature(
+    loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array
+) -> None:
     """`curvature_rows` for P problems at once, 0 for rows held out; sums (P k,): the diagonals' sums."""
     R, P = S.shape[0], problems.shape[0]
     rows = S.reshape((R * P, k))
     labels = np.empty(R * P, np.int64)
     for i in range(R):
         labels[i * P : (i + 1) * P] = y[i]
-    curvature_rows(loss, rows, labels)
+    curvature_rows(loss, width, rows, labels)
     for i in range(R):
         for p in range(P):
             r = i * P + p
@@ -96,7 +106,7 @@ def fold_curvature(loss: int, S: Array, y: Array, fold: Array, problems: Array, 
                 rows[r, :] = 0
             for j in range(k):
                 q = rows[r, j]
-                sums[p * k + j] += q * (1 - q) if loss == 0 else q
+                sums[p * k + j] += q * (1 - q) if loss == 0 else abs(q)
 
 
 class FoldProblems:
@@ -112,11 +122,13 @@ class FoldProblems:
         l2: float,
         k: int,
         seed: int,
+        width: float = 0.0,
     ) -> None:
         """X (n, d), y (n,), fold_of (n,) in 0 .. P-1; one scaling a fold, learned from its training rows."""
         P, (n, d) = len(scalings), X.shape
         self.shape, self.rows, self.l2 = (P, k, d), n, np.full(P, l2)
         self.X, self.y, self.fold_of, self.loss = X, y, fold_of, LOSS_NUMBER[loss]
+        self.width = width
         self.base = scalings[0]
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
@@ -129,7 +141,7 @@ class FoldProblems:
         sums, counts = np.zeros((BLOCKS, 2, p)), np.zeros((BLOCKS, 2, p), np.int64)
 
         def each(t: int, _: slice, tile: Array, S: Array) -> None:
-            fold_rows(self.loss, S, self.y[tile], self.fold_of[tile], which, k, sums[t], counts[t])
+            fold_rows(self.loss, self.width, S, self.y[tile], self.fold_of[tile], which, k, sums[t], counts[t])
 
         dW, db = self._pass(self.everything, which, W, b, each, True)
         held = np.array([np.count_nonzero(self.fold_of == fold) for fold in which])
@@ -154,7 +166,7 @@ class FoldProblems:
         sums = np.zeros((BLOCKS, p * k))
 
         def each(t: int, at: slice, tile: Array, S: Array) -> None:
-            fold_curvature(self.loss, S, self.y[tile], self.fold_of[tile], which, k, sums[t])
+            fold_curvature(self.loss, self.width, S, self.y[tile], self.fold_of[tile], which, k, sums[t])
             self.Q[at] = S
 
         self._pass(self.sample, which, W, b, each, False)
