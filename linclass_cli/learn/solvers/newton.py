@@ -240,7 +240,7 @@ class OneProblem:
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:  # noqa: ARG002
         self.sample = self.problem.part.take(np.sort(self.order[: max(1, round(share * self.rows))]))
-        self.curvature, weights = curvature(self.sample, self.problem.loss, W[0], b[0])
+        self.curvature, weights = curvature(self.sample, self.problem.loss, W[0], b[0], self.problem.width)
         return weights[None]
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
@@ -281,7 +281,7 @@ def newton(
     W, b = start if start is not None else (np.zeros((k, d)), np.zeros(k))
     # With centred features the bias and W hardly meet in the Hessian; the bias takes the centre up.
     shift = _center(problem.part)
-    centred = Problem(problem.part.shifted(shift), problem.loss, problem.l2, k, problem.seed)
+    centred = Problem(problem.part.shifted(shift), problem.loss, problem.l2, k, problem.seed, problem.width)
     W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
     for state in newton_steps(OneProblem(centred), gap, max_iterations, W[None], (b + W @ shift)[None]):
         at = state.at[0]
