@@ -21,6 +21,7 @@ from linclass_cli.learn.losses import (
     Array,
     curvature_rows,
     loss_rows,
+    mean_curvature,
     times_curvature,
 )
 from linclass_cli.learn.objective import Part, Value
@@ -90,9 +91,9 @@ def fold_rows(
 
 @kernel()
 def fold_curvature(
-    loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array
+    loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int
 ) -> None:
-    """`curvature_rows` for P problems at once, 0 for rows held out; sums (P k,): the diagonals' sums."""
+    """`curvature_rows` for P problems at once, 0 for rows held out."""
     R, P = S.shape[0], problems.shape[0]
     rows = S.reshape((R * P, k))
     labels = np.empty(R * P, np.int64)
@@ -104,9 +105,6 @@ def fold_curvature(
             r = i * P + p
             if fold[i] == problems[p]:
                 rows[r, :] = 0
-            for j in range(k):
-                q = rows[r, j]
-                sums[p * k + j] += q * (1 - q) if loss == 0 else abs(q)
 
 
 class FoldProblems:
@@ -127,7 +125,7 @@ class FoldProblems:
         """X (n, d), y (n,), fold_of (n,) in 0 .. P-1; one scaling a fold, learned from its training rows."""
         P, (n, d) = len(scalings), X.shape
         self.shape, self.rows, self.l2 = (P, k, d), n, np.full(P, l2)
-        self.X, self.y, self.fold_of, self.loss = X, y, fold_of, LOSS_NUMBER[loss]
+        self.X, self.y, self.fold_of, self.name, self.loss = X, y, fold_of, loss, LOSS_NUMBER[loss]
         self.width = width
         self.base = scalings[0]
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
@@ -158,21 +156,22 @@ class FoldProblems:
         ]
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:
-        """Keep the curvatures on a share of the rows; their means over each problem's own, (p, k)."""
+        """Keep the curvatures on a share of the rows; their means over each problem's own, (p, k, k)."""
         p, k, _ = W.shape
         self.bent = which
         self.sample = np.sort(self.order[: max(1, round(share * self.rows))])
         self.Q = np.empty((len(self.sample), p * k), self.X.dtype)
-        sums = np.zeros((BLOCKS, p * k))
 
-        def each(t: int, at: slice, tile: Array, S: Array) -> None:
-            fold_curvature(self.loss, self.width, S, self.y[tile], self.fold_of[tile], which, k, sums[t])
+        def each(_: int, at: slice, tile: Array, S: Array) -> None:
+            fold_curvature(self.loss, self.width, S, self.y[tile], self.fold_of[tile], which, k)
             self.Q[at] = S
 
         self._pass(self.sample, which, W, b, each, False)
         fold = self.fold_of[self.sample]
         self.sampled = np.array([max(1, np.count_nonzero(fold != f)) for f in which])
-        return np.asarray(sums.sum(axis=0).reshape(p, k) / self.sampled[:, None])
+        y, rows = self.y[self.sample], len(self.sample)
+        means = [mean_curvature(self.name, self.Q[:, i * k : (i + 1) * k], y) for i in range(p)]
+        return np.stack(means) * (rows / self.sampled)[:, None, None]
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
         """The products with the bent Hessians, without l2."""

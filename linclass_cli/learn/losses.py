@@ -258,3 +258,19 @@ def times_curvature(number: int, Q: Array, S: Array) -> None:
             for j in range(k):
                 if Q[i, j] < 0:
                     S[i, j] = -pull
+
+
+def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
+    """The mean of d2loss/dS2 over rows, float64 (k, k); Q (m, k) as :func:`curvature_rows` left it.
+
+    Rows of zeros count as rows: whoever has them divides by another number.
+    """
+    m, k = Q.shape
+    if loss == "softmax":
+        return np.asarray(np.diag(Q.sum(axis=0, dtype=np.float64)) - Q.T @ Q, np.float64) / m
+    total = np.diag(np.abs(Q).sum(axis=0, dtype=np.float64))
+    if loss == "hinge":
+        pulls = np.stack([Q[y == c].sum(axis=0, dtype=np.float64) for c in range(k)])
+        pulls[np.diag_indices(k)] = 0
+        total -= pulls + pulls.T
+    return total / m

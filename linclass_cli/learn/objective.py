@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.learn.losses import LOSS_NUMBER, Array
+from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
 from linclass_cli.threads import Spans, in_chunks
@@ -110,20 +110,20 @@ def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
 
 
 def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Array, Array]:
-    """What products with the Hessian at (W, b) need: Q (m, k), and its mean diagonal a class, (k,)."""
+    """What products with the Hessian at (W, b) need, Q (m, k), and the mean of d2loss/dS2, (k, k)."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
     W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
-    Q, sums = np.empty((part.m, k), X.dtype), np.zeros((blocks, k))
+    Q = np.empty((part.m, k), X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
-            curvature_block(X, rows[at], y[at], mean, factor, W, b, number, width, Q[at], sums[t])
+            curvature_block(X, rows[at], y[at], mean, factor, W, b, number, width, Q[at])
 
     in_chunks(work, blocks)
-    return Q, sums.sum(axis=0) / part.m
+    return Q, mean_curvature(loss, Q, y)
 
 
 def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[Array, Array]:
