@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, Value
+from linclass_cli.learn.objective import Part, Problem, Value, scaled
 from linclass_cli.threads import Spans, in_chunks
 
 TILE_ROWS = 1024
@@ -68,7 +68,7 @@ def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, width: float) -
     def work(spans: Spans) -> None:
         for t, _ in spans:
             for at in _tiles(part.m, t):
-                sums[t] += G[at].T @ _rows(part, at)
+                sums[t] += G[at].T @ scaled(part, at)
 
     in_chunks(work, BLOCKS)
     V = sums.sum(axis=0, dtype=np.float64) / (part.m * l2)
@@ -85,7 +85,7 @@ def _shares(part: Part, W: Array, b: Array, width: float) -> tuple[Array, Array]
         for t, _ in spans:
             for at in _tiles(part.m, t):
                 y = part.y[at]
-                S = _rows(part, at) @ weights.T + bias
+                S = scaled(part, at) @ weights.T + bias
                 of_label = S[np.arange(len(y)), y][:, None]
                 a = np.clip((S - of_label + 1) / dtype.type(width) + dtype.type(0.5), 0, 1)
                 a[np.arange(len(y)), y] = 0
@@ -119,8 +119,3 @@ def _tiles(m: int, t: int) -> list[slice]:
     starts = range(m * t // BLOCKS, last, TILE_ROWS)
     return [slice(start, min(start + TILE_ROWS, last)) for start in starts]
 
-
-def _rows(part: Part, at: slice) -> Array:
-    dtype = part.X.dtype
-    mean, factor = part.scaling.mean.astype(dtype), part.scaling.factor.astype(dtype)
-    return np.asarray((part.X[part.rows[at]] - mean) * factor)

@@ -88,6 +88,12 @@ class Value:
         return float(np.sqrt((self.dW**2).sum() + (self.db**2).sum()))
 
 
+def scaled(part: Part, at: slice) -> Array:
+    """The features of some rows of the part as a model sees them, in X's own precision: a copy."""
+    X, rows, _, mean, factor = _arrays(part)
+    return np.asarray((X[rows[at]] - mean) * factor)
+
+
 def objective(problem: Problem, W: Array, b: Array) -> Value:
     """The objective and its gradient at W (k, d), b (k,), any float dtype; one pass over the part."""
     part, l2 = problem.part, problem.l2

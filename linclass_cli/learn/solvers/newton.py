@@ -23,7 +23,7 @@ import numpy as np
 
 from linclass_cli.learn.bounds import LEAST, smooth_bound
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, times_hessian
+from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, scaled, times_hessian
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 
 CG_TOLERANCE = 0.1
@@ -279,8 +279,7 @@ class OneProblem:
 
 def gram(part: Part) -> Array:
     """X'X / m of the scaled features of a part, float64 (d, d); beyond MOST_EIGEN features its diagonal."""
-    dtype = part.X.dtype
-    X = (part.X[part.rows] - part.scaling.mean.astype(dtype)) * part.scaling.factor.astype(dtype)
+    X = scaled(part, slice(None))
     square = np.einsum("ij,ij->j", X, X) if part.d > MOST_EIGEN else X.T @ X
     return np.asarray(square, np.float64) / part.m
 
