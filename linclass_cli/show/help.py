@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 # A text that is never broken (what stands behind it, a space or nothing, belongs to it), and its style.
@@ -29,10 +30,11 @@ _EXTRA = re.compile(r"\[(?:default|required)[^\[]*\]$")
 def print_help(command: Any, ctx: Any) -> None:
     """Print the help page of a Typer command or group."""
     width = max(shutil.get_terminal_size().columns, 30)
-    page = [[], _words(" " + " ".join(command.get_usage(ctx).split()), BOLD, first=USAGE), []]
-    lines = [_painted(line) for line in page]
-    for index, paragraph in enumerate((command.help or "").split("\n\n")):
-        text = _words(_without_markup(paragraph), DIM if index else PLAIN)
+    usage = _words(command.get_usage(ctx), BOLD)
+    usage[0] = (usage[0][0], USAGE)
+    texts = [_without_markup(paragraph) for paragraph in (command.help or "").split("\n\n")]
+    lines = [""]
+    for text in [usage, *(_words(text, DIM if index else PLAIN) for index, text in enumerate(texts))]:
         lines += [" " + _painted(line) for line in _folded(text, width - 2)] + [""]
     for title, rows in _panels(command, ctx).items():
         lines += _panel(title, rows, width)
@@ -134,12 +136,9 @@ def _folded(cell: Cell, width: int) -> list[Cell]:
     return lines
 
 
-def _words(text: str, style: str, first: str | None = None) -> Cell:
-    """The words of a text; flags stand out. ``first``: the style of the first word."""
-    cell = [(f"{word} ", FLAG if word.startswith("--") else style) for word in text.split()]
-    if first and cell:
-        cell[0] = (f" {cell[0][0]}", first)
-    return cell
+def _words(text: str, style: str) -> Cell:
+    """The words of a text; flags stand out."""
+    return [(f"{word} ", FLAG if word.startswith("--") else style) for word in text.split()]
 
 
 def _without_markup(text: str) -> str:
@@ -152,10 +151,9 @@ def _length(cell: Cell) -> int:
 
 
 def _painted(cell: Cell) -> str:
-    if not cell:
-        return ""
-    text, style = cell[-1]
-    return "".join(_style(*piece) for piece in cell[:-1]) + _style(text.rstrip(), style)
+    ended = [*cell[:-1], (cell[-1][0].rstrip(), cell[-1][1])] if cell else []
+    runs = groupby(ended, lambda piece: piece[1])
+    return "".join(_style("".join(text for text, _ in pieces), style) for style, pieces in runs)
 
 
 def _style(text: str, style: str) -> str:
