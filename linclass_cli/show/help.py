@@ -24,6 +24,7 @@ USAGE, FLAG, SHORT, NEGATIVE, TYPE = "1;33", "1;36", "1;32", "1;35", "1;33"
 # What a panel is drawn with, in a stdout that knows these characters and in one that may not.
 ROUND, ASCII = tuple("╭─╮│╰╯"), tuple("+-+|++")
 GAP = 2
+LEAST = 8  # columns of a text, however little room there is
 _EXTRA = re.compile(r"\[(?:default|required)[^\[]*\]$")
 
 
@@ -41,6 +42,7 @@ def print_help(command: Any, ctx: Any) -> None:
     for title, rows in _command_panels(command, ctx).items():
         lines += _panel(title, rows, width)
     sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()  # here, Typer ends in silence if whoever read our output has left
 
 
 def _panels(command: Any, ctx: Any) -> dict[str, list[Row]]:
@@ -84,7 +86,7 @@ def _panel(title: str, rows: Sequence[Row], width: int) -> Iterator[str]:
     """The lines of a box around a table; none where there are no rows."""
     if not rows:
         return
-    encoding = (sys.stdout.encoding or "ascii").lower()
+    encoding = (sys.stdout.encoding or "utf-8").lower()
     left, bar, right, side, bottom_left, bottom_right = ROUND if encoding.startswith("utf") else ASCII
     inner = width - 4
     widths = _widths(rows, inner)
@@ -105,7 +107,7 @@ def _panel(title: str, rows: Sequence[Row], width: int) -> Iterator[str]:
 def _widths(rows: Sequence[Row], inner: int) -> list[int]:
     """The columns' widths. The last one, the text, gets what the others leave.
 
-    Where that is too little, the widest of the others give way, but never break one of their pieces.
+    Where that is too little, the widest of the others give way, by breaking a piece only where they must.
     """
     columns = [list(column) for column in zip(*rows, strict=True)]
     widths = [max(_length(cell) for cell in column) for column in columns]
@@ -114,12 +116,12 @@ def _widths(rows: Sequence[Row], inner: int) -> list[int]:
     ]
     wanted = min(widths.pop(), inner * 2 // 5)
     space = inner - GAP * len(widths)
-    while space - sum(widths) < wanted:
-        free = [index for index, width in enumerate(widths) if width > least[index]]
+    while (left := space - sum(widths)) < wanted:
+        free = [index for index, width in enumerate(widths) if width > least[index] or left < LEAST]
         if not free:
             break
         widths[max(free, key=lambda index: widths[index])] -= 1
-    return [*widths, max(space - sum(widths), 8)]
+    return [*widths, left]
 
 
 def _folded(cell: Cell, width: int) -> list[Cell]:

@@ -30,7 +30,7 @@ def page(monkeypatch, capsys):
     return read
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 300])
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120, 300])
 @pytest.mark.parametrize("command", [(), ("train",), ("cv",), ("plot",), ("runs",), ("config", "init")])
 def test_a_page_fills_its_width_and_no_more(page, command, width):
     lines = page(*command, width=width).splitlines()
