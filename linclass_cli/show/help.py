@@ -42,7 +42,7 @@ def print_help(command: Any, ctx: Any) -> None:
     for title, rows in _command_panels(command, ctx).items():
         lines += _panel(title, rows, width)
     sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()  # here, Typer ends in silence if whoever read our output has left
+    sys.stdout.flush()  # now, while somebody catches the error of a reader who has left
 
 
 def _panels(command: Any, ctx: Any) -> dict[str, list[Row]]:
