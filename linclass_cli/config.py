@@ -18,7 +18,7 @@ FILE_NAME = "linclass.toml"
 
 FeatureName = Literal["hog", "pixels", "hue"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
-SolverName = Literal["auto", "newton", "lbfgs", "sgd", "closed"]
+SolverName = Literal["auto", "newton", "smoothed", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
 
 
@@ -83,11 +83,14 @@ class ModelConfig(Section):
 _SGD = ("sgd",)
 _LBFGS = ("lbfgs",)
 _NEWTON = ("newton",)
+_SMOOTHED = ("smoothed",)
 
 
 @dataclass(frozen=True)
 class SolverConfig(Section):
-    name: SolverName = setting("auto", "auto: closed for ridge, sgd for hinge, else newton")
+    name: SolverName = setting(
+        "auto", "auto: closed for ridge, smoothed for hinge (sgd where its settings are given), else newton"
+    )
     learning_rate: float = setting(1e-3, "step of SGD", gt=0, only_for=_SGD)
     decay: float = setting(
         0.0, "rate in epoch e (from 0): learning_rate / (1 + decay * e)", ge=0, only_for=_SGD
@@ -100,10 +103,17 @@ class SolverConfig(Section):
     )
     tolerance: float = setting(1e-5, "stop at this largest entry of the gradient", gt=0, only_for=_LBFGS)
     gap: float = setting(
-        1e-6, "stop at this estimated distance to the optimum, relative", gt=0, only_for=_NEWTON
+        1e-5, "stop when proven to be this near to the optimum, relative", gt=0, only_for=_NEWTON
+    )
+    duality_gap: float = setting(
+        1e-3, "the same, for the hinge: its duality gap, relative", gt=0, only_for=_SMOOTHED
     )
     max_iterations: int = setting(
-        2000, "stop after this many steps anyway", ge=1, le=1_000_000, only_for=_NEWTON + _LBFGS
+        2000,
+        "stop after this many steps anyway",
+        ge=1,
+        le=1_000_000,
+        only_for=_NEWTON + _SMOOTHED + _LBFGS,
     )
 
 
@@ -148,7 +158,7 @@ class Config(Section):
         """The solver that ``auto`` stands for."""
         if self.solver.name != "auto":
             return self.solver.name
-        return {"ridge": "closed", "hinge": "sgd"}.get(self.model.loss, "newton")
+        return {"ridge": "closed", "hinge": "smoothed"}.get(self.model.loss, "newton")
 
     @property
     def cache(self) -> Path:

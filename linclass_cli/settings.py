@@ -94,8 +94,14 @@ def resolve(
 
 
 def _build(given: dict[str, _Given]) -> Resolved:
-    config = _validate(given)
     settings = dict(leaves())
+    config = _validate(given)
+    if config.solver.name == "auto" and config.model.loss == "hinge":
+        # Who sets a learning rate for an SVM means SGD, which was once the only solver it had.
+        for key, one in list(given.items()):
+            if settings[key].only_for == ("sgd",) and one.rank > PRESET:
+                given["solver.name"] = _Given("sgd", f"{key} of {one.source}", one.rank)
+        config = _validate(given)
     # A setting that the chosen solver or feature does not have is an error, unless it comes with a preset:
     # `--solver lbfgs` may overrule one that sets both sgd and its learning rate.
     for key, one in list(given.items()):
@@ -116,12 +122,24 @@ def _build(given: dict[str, _Given]) -> Resolved:
             f"it belongs to {section} {', '.join(owners)}: leave it out, or choose that with --{section}"
         )
     config = _validate(given)
-    if config.model.loss == "hinge" and config.solver_name in ("lbfgs", "newton"):
-        raise _impossible(given, "solver.name", config.solver.name, "hinge has kinks; allowed: auto, sgd")
-    if config.solver_name == "closed" and config.model.loss != "ridge":
-        why = f"only for the loss ridge; allowed for {config.model.loss}: auto, newton, lbfgs, sgd"
-        raise _impossible(given, "solver.name", "closed", why)
+    _check_solver(config, given)
     return Resolved(config, {key: given[key].source if key in given else "default" for key, _ in leaves()})
+
+
+# The solvers of each loss: the hinge has kinks, which need one that knows them.
+_SOLVERS = {
+    "softmax": ("newton", "lbfgs", "sgd"),
+    "hinge": ("smoothed", "sgd"),
+    "squared-hinge": ("newton", "lbfgs", "sgd"),
+    "ridge": ("closed", "newton", "lbfgs", "sgd"),
+}
+
+
+def _check_solver(config: Config, given: dict[str, _Given]) -> None:
+    allowed = _SOLVERS[config.model.loss]
+    if config.solver_name not in allowed:
+        why = f"not for the loss {config.model.loss}; allowed for it: auto, {', '.join(allowed)}"
+        raise _impossible(given, "solver.name", config.solver_name, why)
 
 
 def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> SettingsError:

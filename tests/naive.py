@@ -111,6 +111,39 @@ def hinge_loss(s, label):
     return loss, g
 
 
+def smooth_hinge_loss(s, label, width):
+    """The hinge with a parabola of that width in its kink."""
+    loss, g = 0.0, np.zeros_like(s)
+    for j in range(len(s)):
+        z = s[j] - s[label] + 1
+        if j == label or z <= -width / 2:
+            continue
+        share = min(z / width + 0.5, 1.0)
+        loss += z if z >= width / 2 else (z + width / 2) ** 2 / (2 * width)
+        g[j] += share
+        g[label] -= share
+    return loss, g
+
+
+def curvature(s, label, loss, width=0.0):
+    """d2loss/dS2 of one image, (k, k), from its definition."""
+    k = len(s)
+    if loss == "softmax":
+        p = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
+        return np.diag(p) - np.outer(p, p)
+    if loss == "squared-hinge":
+        return np.diag(2.0 * (1 - np.where(np.arange(k) == label, 1, -1) * s > 0))
+    if loss == "ridge":
+        return np.eye(k)
+    total = np.zeros((k, k))
+    for j in range(k):
+        if j != label and width > 0 and abs(s[j] - s[label] + 1) < width / 2:
+            margin = np.zeros(k)
+            margin[j], margin[label] = 1, -1
+            total += np.outer(margin, margin) / width
+    return total
+
+
 def squared_hinge_loss(s, label):
     loss, g = 0.0, np.zeros_like(s)
     for j in range(len(s)):
@@ -148,19 +181,12 @@ def objective(X, y, W, b, loss, l2):
     return value + l2 / 2 * (W**2).sum(), dW + l2 * W, db, correct / len(y)
 
 
-def hessian_times(X, y, W, b, loss, V, v):
+def hessian_times(X, y, W, b, loss, V, v, width=0.0):
     """(HV, Hv): the Hessian of the mean loss times (V, v), from the definition, image by image."""
     HV, Hv = np.zeros(W.shape), np.zeros(b.shape)
     for x, label in zip(X.astype(np.float64), y, strict=True):
         s, t = W @ x + b, V @ x + v
-        if loss == "softmax":
-            p = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
-            r = (np.diag(p) - np.outer(p, p)) @ t
-        elif loss == "squared-hinge":
-            sign = np.where(np.arange(len(s)) == label, 1, -1)
-            r = 2 * (1 - sign * s > 0) * t
-        else:
-            r = t
+        r = curvature(s, label, loss, width) @ t
         HV += np.outer(r, x) / len(y)
         Hv += r / len(y)
     return HV, Hv

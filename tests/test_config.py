@@ -136,9 +136,9 @@ def test_a_choice_drops_what_a_preset_says_of_another():
 
 
 def test_solvers_that_cannot_solve_a_loss():
-    with pytest.raises(SettingsError, match="hinge has kinks"):
+    with pytest.raises(SettingsError, match="not for the loss hinge; allowed for it: auto, smoothed, sgd"):
         settle({"solver.name": "lbfgs", "model.loss": "hinge"})
-    with pytest.raises(SettingsError, match="only for the loss ridge"):
+    with pytest.raises(SettingsError, match="not for the loss softmax"):
         settle({"solver.name": "closed"})
 
 

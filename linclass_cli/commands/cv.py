@@ -6,7 +6,7 @@ import typer
 
 from linclass_cli.commands.fitting import Saved, run_cv
 from linclass_cli.commands.session import Session, command
-from linclass_cli.commands.train import RunName
+from linclass_cli.commands.train import RunName, proven
 from linclass_cli.show.tables import percent, print_line, print_table, seconds
 
 
@@ -44,8 +44,7 @@ def show_cv(saved: Saved, at: str) -> None:
         for l2, mean, error in zip(m["l2"], m["mean_accuracy"], m["std_error"], strict=True)
     ]
     print_table(["l2", "mean accuracy", "std error", "choice"], rows)
-    if not m["converged"] and m["solver"] != "sgd":
-        print_line("some fits did not converge: see history.jsonl, or raise --max-iterations")
     print_line(f"test accuracy of the best, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}")
+    print_line(f"  objective {m['objective']:.6f}, {proven(m)}")
     print_line(f"  {saved.path}")
     print_line(f"next: linclass plot {saved.run}{at}")

@@ -13,7 +13,7 @@ from linclass_cli.show.progress import Advance, follow, progress
 from linclass_cli.show.tables import percent
 
 if TYPE_CHECKING:
-    from linclass_cli.learn.crossval import Cell
+    from linclass_cli.learn import crossval
     from linclass_cli.learn.fit import Step
     from linclass_cli.runs import Outcome
 
@@ -49,13 +49,17 @@ def run_train(session: Session, config: Config, name: str | None) -> Saved:
 
 def run_cv(session: Session, config: Config, name: str | None) -> Saved:
     """Cross-validate, showing each cell, and record the run."""
-    from linclass_cli.learn.crossval import cross_validate
+    from linclass_cli.learn.crossval import Progress, cross_validate
 
     total = config.cv.folds * len(config.cv.l2) + 1
     done = 0
 
-    def show(cell: Cell, advance: Advance) -> None:
+    def show(cell: crossval.Cell | Progress, advance: Advance) -> None:
         nonlocal done
+        if isinstance(cell, Progress):
+            folds = " ".join(f"{100 * value:.1f}" for value in cell.val_accuracy)
+            advance(done, total, f"l2 {cell.l2:.3g} step {cell.step} val {folds}")
+            return
         done += 1
         place = (
             "refit on everything"
@@ -88,4 +92,15 @@ def _run(
             steps = start(features, plan.info.classes, config)
             outcome = follow(steps, lambda step: show(step, advance))
         path = save_run(config.cache, run, kind, config.record(), threads, outcome)
+    if not outcome.metrics["converged"] and outcome.metrics["solver"] != "sgd":
+        session.notice(_not_met(kind, outcome))
     return Saved(run, path, outcome.metrics)
+
+
+def _not_met(kind: str, outcome: Outcome) -> str:
+    """What to do where the solver's tolerance was not met."""
+    m = outcome.metrics
+    fits = [one for one in outcome.history if not one["converged"]] if kind == "cv" else []
+    what = f"{len(fits)} of {len(outcome.history)} fits" if fits else "the fit"
+    key = {"newton": "--gap", "smoothed": "--duality-gap"}.get(m["solver"], "--tolerance")
+    return f"note: {what} did not meet the tolerance (history.jsonl): raise --max-iterations or {key}, or l2"

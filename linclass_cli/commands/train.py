@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,10 +37,17 @@ def show_train(saved: Saved, at: str) -> None:
         "validation": f"{percent(m['val_accuracy'])}  ({m['n_val']:,} images)",
         "test": f"{percent(m['test_accuracy'])}  ({m['n_test']:,} images)",
         "kept": f"step {m['best_step']} of {m['steps']}",
-        "solver": f"{end}: objective {m['objective']:.6f}, gradient {m['gradient_norm']:.1e}",
+        "solver": f"{end}: objective {m['objective']:.6f}, {proven(m)}",
         "record": saved.path,
     }
     if m["val_accuracy"] is None:
         del facts["validation"]
     print_facts(facts)
     print_line(f"next: linclass plot {saved.run}{at}")
+
+
+def proven(m: dict[str, Any]) -> str:
+    """How near to the optimum a fit is for certain, in words."""
+    if m["gap_bound"] is None:
+        return f"gradient {m['gradient_norm']:.1e}"
+    return f"at most {100 * m['gap_bound']:.2g} % above the optimum"

@@ -1,8 +1,8 @@
 """How far an objective can be from its optimum at most: proven, not estimated.
 
 Smooth losses: the objective is convex, and l2-strongly so in W, so it is above its minimum by at most
-||gradient||^2 / (2 l2) (Boyd and Vandenberghe 2004, section 9.1.2). The bias has no such term; its part of the
-gradient is counted as if it had, which is too much as long as the loss bends by more than l2 in the bias.
+||gradient||^2 / (2 l2) (Boyd and Vandenberghe 2004, section 9.1.2). The bias has no such term; its part of
+the gradient is counted as if it had, which is too much as long as the loss bends by more than l2 in the bias.
 
 Hinge: every point of its dual gives a lower bound. With shares a_ij in [0, 1] for j != y_i, G_ij = a_ij,
 G_iy = -sum_j a_ij and sum_i G_i = 0 (the bias is free), the optimum is at least
@@ -35,7 +35,7 @@ def relative(gap: float | None, objective: float) -> float | None:
 
 
 def gap_bound(problem: Problem, at: Value, W: Array, b: Array) -> float | None:
-    """The most that the objective ``at`` (W (k, d), b (k,)) can be above the optimum; None without a bound."""
+    """The most that the objective ``at`` (W (k, d), b (k,)) can be above the optimum, if there is a bound."""
     if problem.l2 <= 0:
         return None
     if problem.loss != "hinge":
@@ -118,4 +118,3 @@ def _tiles(m: int, t: int) -> list[slice]:
     last = m * (t + 1) // BLOCKS
     starts = range(m * t // BLOCKS, last, TILE_ROWS)
     return [slice(start, min(start + TILE_ROWS, last)) for start in starts]
-

@@ -156,15 +156,15 @@ def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) ->
             began = time.perf_counter()
             problem = Problem(part, config.model.loss, l2, k, config.seed)
             curve = []
-            for last in _iterates(problem, config, last):
-                val = evaluate(validation, problem.loss, last.W, last.b)
+            for iterate in _iterates(problem, config, last):
+                val = evaluate(validation, problem.loss, iterate.W, iterate.b)
                 curve.append(val[1])
-            assert last is not None
+            last = iterate
             yield _cell(fold, problem, last, val, curve, time.perf_counter() - began)
 
 
 def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scaling]:
-    """One for each fold, learned from its training part. "none" is centred all the same: the bias takes it up."""
+    """One for each fold, learned from its training part; "none" is centred, which the bias takes up."""
     X, n = features.train.X, len(fold_of)
     if config.model.scale == "none":
         center = fit_scaling("standard", X, np.arange(n)).mean
@@ -183,7 +183,9 @@ def _by_ridge_path(features: Features, fold_of: Array, k: int, config: Config) -
         problem = Problem(Part(X, rows, y[rows], scalings[fold]), config.model.loss, l2, k, config.seed)
         val = at.held or (None, None)
         now = time.perf_counter()
-        yield _cell(fold, problem, Iterate(1, W, b, at, True), val, [at.held[1]] if at.held else [], now - began)
+        yield _cell(
+            fold, problem, Iterate(1, W, b, at, True), val, [at.held[1]] if at.held else [], now - began
+        )
         began = now
 
 
@@ -209,9 +211,7 @@ def _folds_together(features: Features, fold_of: Array, k: int, config: Config) 
             )
 
         def lower_bounds(W: Array, b: Array, width: float, alone: list[Problem] = alone) -> Array:
-            return np.array(
-                [hinge_lower_bound(p.part, p.l2, W[i], b[i], width) for i, p in enumerate(alone)]
-            )
+            return np.array([hinge_lower_bound(p.part, p.l2, W[i], b[i], width) for i, p in enumerate(alone)])
 
         steps = (
             smoothed_steps(model_of, lower_bounds, options["duality_gap"], options["max_iterations"], W, b)

@@ -41,7 +41,7 @@ class Step:
 class Fitted:
     """A model (its weights a copy of the best validation step's) and how the solver ended.
 
-    ``gap_bound``: the objective's distance to the optimum at the end, at most, relative; None without a bound.
+    ``gap_bound``: the last objective's distance to the optimum at most, relative; None without a bound.
     """
 
     model: Model

@@ -90,9 +90,7 @@ def fold_rows(
 
 
 @kernel()
-def fold_curvature(
-    loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int
-) -> None:
+def fold_curvature(loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int) -> None:
     """`curvature_rows` for P problems at once, 0 for rows held out."""
     R, P = S.shape[0], problems.shape[0]
     rows = S.reshape((R * P, k))
@@ -141,7 +139,9 @@ class FoldProblems:
         sums, counts = np.zeros((BLOCKS, 2, p)), np.zeros((BLOCKS, 2, p), np.int64)
 
         def each(t: int, _: slice, tile: Array, S: Array) -> None:
-            fold_rows(self.loss, self.width, S, self.y[tile], self.fold_of[tile], holds, k, sums[t], counts[t])
+            fold_rows(
+                self.loss, self.width, S, self.y[tile], self.fold_of[tile], holds, k, sums[t], counts[t]
+            )
 
         dW, db = self._pass(self.everything, which, W, b, each, True)
         held = np.array([np.count_nonzero(self.fold_of == fold) for fold in holds])

@@ -267,10 +267,10 @@ def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
     """
     m, k = Q.shape
     if loss == "softmax":
-        return np.asarray(np.diag(Q.sum(axis=0, dtype=np.float64)) - Q.T @ Q, np.float64) / m
+        return np.asarray((np.diag(Q.sum(axis=0, dtype=np.float64)) - Q.T @ Q) / m, np.float64)
     total = np.diag(np.abs(Q).sum(axis=0, dtype=np.float64))
     if loss == "hinge":
         pulls = np.stack([Q[y == c].sum(axis=0, dtype=np.float64) for c in range(k)])
         pulls[np.diag_indices(k)] = 0
         total -= pulls + pulls.T
-    return total / m
+    return np.asarray(total / m)

@@ -1,8 +1,8 @@
 """Ridge over all folds and strengths: one Gram matrix, and one factorisation a fold.
 
-The sums of x x' and of onehot x' over each fold's own rows, added up, are those of everything; without a
-fold's they are those of its training part. Its scaling is a diagonal factor on both sides. Then A = V L V' once
-a fold, and every strength is W' = V (L + l2)^-1 V' B.
+The sums of x x' and of onehot x' over each fold's own rows, added up, are those of everything; without
+a fold's they are those of its training part. Its scaling is a diagonal factor on both sides. Then A = V L V'
+once a fold, and every strength is W' = V (L + l2)^-1 V' B.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ MOST_VALUES = 1 << 22
 class _Fold:
     """The normal equations of one fold's training part, factorised."""
 
-    def __init__(self, sums: tuple[Array, Array, Array], share: Array, m: int, scaling: Scaling, base: Scaling):
+    def __init__(
+        self, sums: tuple[Array, Array, Array], share: Array, m: int, scaling: Scaling, base: Scaling
+    ):
         gram, cross, total = sums
         stretch = scaling.factor / base.factor
         mean = total / m
         A = (gram / m - np.outer(mean, mean)) * np.outer(stretch, stretch)
         if not np.isfinite(A).all():
-            raise InputError("the features hold NaN or infinity, or their squares overflow: ridge cannot be fitted")
+            raise InputError(
+                "the features hold NaN or infinity, or their squares overflow: ridge cannot be fitted"
+            )
         self.B = (cross / m - np.outer(share, mean)) * stretch
         self.values, self.vectors = np.linalg.eigh(A)
         self.mean = mean * stretch + (base.mean - scaling.mean) * scaling.factor

@@ -34,7 +34,7 @@ def tile_rows(d: int) -> int:
 
 @kernel(inner=True)
 def room(rows: int, d: int, like: Array) -> Array:
-    """Zeros of ``like``'s dtype, (rows, d rounded up to a multiple of LINE), from the start of a cache line."""
+    """Zeros of ``like``'s dtype, (rows, d rounded up to a multiple of LINE), starting on a cache line."""
     padded = (d + LINE - 1) // LINE * LINE
     memory = np.zeros(rows * padded + LINE, like.dtype)
     first = -(memory.ctypes.data // like.itemsize) % LINE

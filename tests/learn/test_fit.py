@@ -10,7 +10,7 @@ import pytest
 
 from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.errors import InputError
-from linclass_cli.learn.crossval import choose, cross_validate
+from linclass_cli.learn.crossval import Cell, Progress, choose, cross_validate
 from linclass_cli.learn.fit import evaluate_model, fit, make_problem, train
 from linclass_cli.learn.objective import Part, evaluate
 from linclass_cli.learn.solvers import SOLVERS
@@ -26,7 +26,11 @@ def features(n: int = 300, d: int = 6, seed: int = 0, noise_labels: float = 0.0)
     rng = np.random.default_rng(seed)
     flip = rng.random(n) < noise_labels
     y[:n][flip] = rng.integers(0, 3, flip.sum())
-    return Features(Block(X[:n], y[:n]), Block(X[n:], y[n:]), "k" * 64, {}, Path("nowhere"))
+    return features_of(X[:n], y[:n], X[n:], y[n:])
+
+
+def features_of(X, y, X_test, y_test) -> Features:
+    return Features(Block(X, y), Block(X_test, y_test), "k" * 64, {}, Path("nowhere"))
 
 
 def config(loss: str = "softmax", solver: str = "auto", **sections) -> Config:
@@ -42,11 +46,17 @@ def run(generator):
             return seen, end.value
 
 
+def validate(f: Features, c: Config):
+    events, outcome = run(cross_validate(f, CLASSES, c))
+    return [event for event in events if isinstance(event, Cell)], outcome
+
+
 @pytest.mark.parametrize(
     ("loss", "solver"),
     [
         ("softmax", "lbfgs"),
         ("hinge", "sgd"),
+        ("hinge", "smoothed"),
         ("squared-hinge", "lbfgs"),
         ("ridge", "closed"),
         ("softmax", "sgd"),
@@ -132,7 +142,7 @@ def test_cv_equals_scikit_learn_fold_by_fold(loss):
     X, y = f.train.X.astype(np.float64), f.train.y
     strengths = (1e-3, 1e-1, 1.0)
     c = config(loss, cv=CvConfig(folds=3, l2=strengths))
-    cells, outcome = run(cross_validate(f, CLASSES, c))
+    cells, outcome = validate(f, c)
     assert len(cells) == 10
     assert outcome.metrics["converged"]
     fold_of = assign_folds(y, 3, 0)
@@ -150,21 +160,50 @@ def test_cv_equals_scikit_learn_fold_by_fold(loss):
             assert outcome.metrics["fold_accuracy"][i][fold] == pytest.approx(want, abs=1.01 / held.sum())
 
 
-def test_a_cell_of_cv_is_what_a_fit_on_that_fold_gives():
-    f = features(200)
-    c = config(cv=CvConfig(folds=4, l2=(1e-4, 1e-2)))
-    cells, _ = run(cross_validate(f, CLASSES, c))
+@pytest.mark.parametrize("scale", ["standard", "none"])
+@pytest.mark.parametrize("loss", ["softmax", "hinge", "squared-hinge", "ridge"])
+def test_a_cell_of_cv_is_what_a_fit_on_that_fold_gives(loss, scale):
+    f = features(200, noise_labels=0.2)
+    c = config(loss, cv=CvConfig(folds=4, l2=(1e-4, 1e-2)))
+    c = replace(c, model=replace(c.model, scale=scale))
+    if loss == "hinge":
+        c = replace(c, solver=SolverConfig(duality_gap=1e-5))
+    cells, outcome = validate(f, c)
+    assert len(cells) == 9
+    assert outcome.metrics["converged"]
     fold_of = assign_folds(f.train.y, 4, 0)
     for cell in cells[:-1]:
         problem = make_problem(f, np.flatnonzero(fold_of != cell.fold), cell.l2, 3, c)
-        *_, last = SOLVERS["newton"](problem)
+        *_, last = SOLVERS[c.solver_name](problem, **c.solver.options(c.solver_name))
         assert cell.objective == pytest.approx(last.at.value, rel=1e-5)
+        held = np.flatnonzero(fold_of == cell.fold)
+        part = Part(f.train.X, held, f.train.y[held], problem.part.scaling)
+        assert cell.val_accuracy == pytest.approx(evaluate(part, loss, last.W, last.b)[1], abs=0.021)
+        assert cell.curve[-1] == cell.val_accuracy
+        assert cell.gap_bound <= 1e-5
+
+
+def test_cv_shows_the_validation_curve_of_every_fold_as_it_goes():
+    f = features(200)
+    events, _ = run(cross_validate(f, CLASSES, config(cv=CvConfig(folds=3, l2=(1e-2, 1e-1)))))
+    steps = [event for event in events if isinstance(event, Progress)]
+    cells = [event for event in events if isinstance(event, Cell)]
+    for cell in cells[:-1]:
+        assert cell.curve == [s.val_accuracy[cell.fold] for s in steps if s.l2 == cell.l2]
+
+
+def test_a_class_that_a_fold_has_all_of_is_an_error():
+    f = features(30)
+    f.train.y[:] = np.where(f.train.y == 2, 0, f.train.y)
+    f.train.y[4] = 2
+    with pytest.raises(InputError, match="class 2 has no image in the training part of fold"):
+        run(cross_validate(f, CLASSES, config(cv=CvConfig(folds=3))))
 
 
 def test_cv_refits_on_everything_with_the_best_strength():
     f = features(200)
     c = config(cv=CvConfig(folds=4, l2=(1e-3, 10.0)))
-    cells, outcome = run(cross_validate(f, CLASSES, c))
+    cells, outcome = validate(f, c)
     m = outcome.metrics
     assert cells[-1].fold is None
     assert cells[-1].l2 == m["best_l2"]

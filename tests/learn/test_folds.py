@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from linclass_cli.learn.folds import FoldProblems, fold_curvature, fold_rows
-from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES
+from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES, times_curvature
 from linclass_cli.learn.objective import Part, Problem, curvature, evaluate, objective, times_hessian
 from linclass_cli.learn.scaling import fit_scaling
 from linclass_cli.learn.splits import assign_folds
@@ -17,12 +17,15 @@ from tests.learn.conftest import blobs
 K, D = 4, 7
 
 
-def setup(n: int = 60, folds: int = 3, loss: str = "softmax", l2: float = 0.1):
+WIDTH = 2.0
+
+
+def setup(n: int = 60, folds: int = 3, loss: str = "softmax", l2: float = 0.1, width: float = 0.0):
     X, y = blobs(n, D, K, dtype=np.float64)
     fold_of = assign_folds(y, folds, 0)
     rows = [np.flatnonzero(fold_of != fold) for fold in range(folds)]
     scalings = [fit_scaling("standard", X, r) for r in rows]
-    problems = FoldProblems(X, y, fold_of, scalings, loss, l2, K, 0)
+    problems = FoldProblems(X, y, fold_of, np.arange(folds), scalings, loss, np.full(folds, l2), K, 0, width)
     alone = [Problem(Part(X, r, y[r], s), loss, l2, K) for r, s in zip(rows, scalings, strict=True)]
     rng = np.random.default_rng(1)
     return problems, alone, rng.normal(size=(folds, K, D)), rng.normal(size=(folds, K))
@@ -52,15 +55,15 @@ def test_some_of_the_problems_are_valued_as_all_are():
     np.testing.assert_allclose(some[1].dW, every[0].dW, rtol=1e-11)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "squared-hinge", "ridge"])
+@pytest.mark.parametrize("loss", ["softmax", "hinge", "squared-hinge", "ridge"])
 def test_products_with_the_hessians_are_those_of_each_problem(loss):
-    problems, alone, W, b = setup(loss=loss)
+    problems, alone, W, b = setup(loss=loss, width=WIDTH)
     V, v = W[::-1].copy(), b[::-1].copy()
     weights = problems.bend(np.arange(3), W, b, 1.0)
     got_V, got_v = problems.times(V, v)
     for fold in range(3):
         part = alone[fold].part
-        Q, mean = curvature(part, loss, W[fold], b[fold])
+        Q, mean = curvature(part, loss, W[fold], b[fold], WIDTH)
         want_V, want_v = times_hessian(part, loss, Q, V[fold], v[fold])
         np.testing.assert_allclose(weights[fold], mean, rtol=1e-10)
         np.testing.assert_allclose(got_V[fold], want_V, rtol=1e-9, atol=1e-11)
@@ -75,8 +78,7 @@ def test_row_kernels_equal_their_twins(loss):
     sums, counts = np.zeros((2, 2)), np.zeros((2, 2), np.int64)
     G, Q = S.copy(), S.copy()
     fold_rows(LOSS_NUMBER[loss], 0.0, G, y, fold, problems, 3, sums, counts)
-    diagonal = np.zeros(6)
-    fold_curvature(LOSS_NUMBER[loss], 0.0, Q, y, fold, problems, 3, diagonal)
+    fold_curvature(LOSS_NUMBER[loss], WIDTH, Q, y, fold, problems, 3)
     want_sums, want_counts = np.zeros((2, 2)), np.zeros((2, 2))
     for i in range(5):
         for p in range(2):
@@ -86,10 +88,16 @@ def test_row_kernels_equal_their_twins(loss):
             want_sums[held, p] += one
             want_counts[held, p] += np.argmax(s) == y[i]
             np.testing.assert_allclose(G[i, 3 * p : 3 * p + 3], 0 * g if held else g, atol=1e-12)
-            assert (Q[i, 3 * p : 3 * p + 3] == 0).all() or not held
+            q = Q[i, 3 * p : 3 * p + 3].copy()
+            assert (q == 0).all() or not held
+            if not held:
+                want_q = naive.curvature(s, y[i], loss, WIDTH)
+                t = np.array([0.3, -1.0, 2.0])
+                R = t[None].copy()
+                times_curvature(LOSS_NUMBER[loss], q[None], R)
+                np.testing.assert_allclose(R[0], want_q @ t, atol=1e-12)
     np.testing.assert_allclose(sums, want_sums)
     np.testing.assert_array_equal(counts, want_counts)
-    np.testing.assert_allclose(diagonal, (Q * (1 - Q) if loss == "softmax" else Q).sum(axis=0))
 
 
 def test_threads_change_no_bit():

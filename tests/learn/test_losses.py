@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from linclass_cli.config import LossName
-from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES, count_correct, loss_rows
+from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES, count_correct, exp_rows, loss_rows
 from tests import naive
 
 SHAPES = [(1, 2), (3, 3), (7, 10), (5, 101)]
@@ -54,6 +54,55 @@ def test_gradient_is_the_slope_of_the_loss(loss):
             down[i, j] -= h
             slope = (run_kernel(loss, up, y)[0][i] - run_kernel(loss, down, y)[0][i]) / (2 * h)
             assert G[i, j] == pytest.approx(slope, abs=1e-7)
+
+
+@pytest.mark.parametrize("width", [0.1, 1.0, 5.0])
+@pytest.mark.parametrize(("m", "k"), SHAPES)
+def test_the_smoothed_hinge_equals_its_twin(width, m, k):
+    S, y = some_scores(m, k)
+    G, out = S.copy(), np.empty(m)
+    loss_rows(LOSS_NUMBER["hinge"], width, G, y, out)
+    hinge, _ = run_kernel("hinge", S, y)
+    for i in range(m):
+        value, g = naive.smooth_hinge_loss(S[i], y[i], width)
+        assert out[i] == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(G[i], g, rtol=1e-12, atol=1e-13)
+        assert 0 <= out[i] - hinge[i] <= (k - 1) * width / 8 + 1e-12
+
+
+def test_the_smoothed_hinges_gradient_is_its_slope():
+    S, y = some_scores(6, 4)
+    number, h, out = LOSS_NUMBER["hinge"], 1e-6, np.empty(6)
+    G = S.copy()
+    loss_rows(number, 2.0, G, y, out)
+    for j in range(4):
+        ends = []
+        for sign in (1, -1):
+            moved = S.copy()
+            moved[:, j] += sign * h
+            loss_rows(number, 2.0, moved, y, out)
+            ends.append(out.copy())
+        np.testing.assert_allclose(G[:, j], (ends[0] - ends[1]) / (2 * h), atol=1e-7)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1.5e-7), (np.float64, 1e-15)])
+def test_exponentials_are_those_of_numpy(dtype, rtol):
+    S = np.random.default_rng(0).normal(scale=20, size=(200, 7)).astype(dtype)
+    S[0] = S[0, 0]
+    want = np.exp(S.astype(np.float64) - S.max(axis=1, keepdims=True))
+    exp_rows(S)
+    if dtype == np.float32:
+        want = np.maximum(want, np.exp(-87.0))
+    np.testing.assert_allclose(S, want, rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exponentials_of_what_is_no_number(dtype):
+    S = np.array([[0, np.nan, 1], [np.inf, 0, 1], [-np.inf, 0, 0]], dtype)
+    exp_rows(S)
+    assert np.isnan(S[0]).any()
+    assert np.isnan(S[1]).any()
+    np.testing.assert_allclose(S[2], [0, 1, 1], atol=1e-37)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -13,6 +13,7 @@ from linclass_cli.learn.objective import Part, Problem, objective, scaled
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.threads import Spans, in_chunks
 
+_NOT_FINITE = "the features hold NaN or infinity, or their squares overflow: ridge cannot be fitted"
 TILE_VALUES = 1 << 22  # 16 MiB of float32
 STRIPE = 192  # columns of the Gram matrix, at most, that one thread computes at a time
 
@@ -27,11 +28,12 @@ def closed(problem: Problem) -> Iterator[Iterate]:
     """
     assert problem.loss == "ridge"
     part, l2, k = problem.part, problem.l2, problem.k
+    if part.m < part.d:
+        yield _by_rows(problem)
+        return
     gram, cross, mean = _covariances(part, k)
     if not np.isfinite(gram).all():
-        raise InputError(
-            "the features hold NaN or infinity, or their squares overflow: ridge cannot be fitted"
-        )
+        raise InputError(_NOT_FINITE)
     gram[np.diag_indices(part.d)] += l2
     share = np.bincount(part.y, minlength=k) / part.m
     W = _solve(gram, cross, l2)
@@ -45,6 +47,28 @@ def closed(problem: Problem) -> Iterator[Iterate]:
     if better.gradient_size < at.gradient_size:
         W, b, at = better_W, better_b, better
     yield Iterate(1, W, b, at, converged=True)
+
+
+def _by_rows(problem: Problem) -> Iterate:
+    """The same where there are fewer rows than features: W' = X' (X X' + m l2)^-1 Y, X and Y centred.
+
+    X is copied once, in float64; the Gram matrix is one of rows (m, m).
+    """
+    part, l2, k = problem.part, problem.l2, problem.k
+    X = scaled(part, slice(None)).astype(np.float64)
+    mean = X.mean(axis=0)
+    X -= mean
+    share = np.bincount(part.y, minlength=k) / part.m
+    Y = np.eye(k)[part.y] - share
+    gram = X @ X.T
+    if not np.isfinite(gram).all():
+        raise InputError(_NOT_FINITE)
+    gram[np.diag_indices(part.m)] += part.m * l2
+    W = _solve(gram, Y, l2) @ X
+    b = share - W @ mean
+    at = objective(problem, W, b)
+    check_finite(at, 1, "the features are too large; scale them, or raise l2")
+    return Iterate(1, W, b, at, converged=True)
 
 
 def _solve(gram: Array, right: Array, l2: float) -> Array:

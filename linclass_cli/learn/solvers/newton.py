@@ -9,8 +9,8 @@ Each step solves H z = -g roughly, H the Hessian, by conjugate gradients (Noceda
 - CG stops at a tenth of the residual: on a sampled model more would be lost.
 
 It ends when the gradient proves that the objective is within the tolerance of the optimum (bounds.py). Where
-float32 cannot prove it, or without l2, it ends when the decrease that the model still promises is a thousandth
-of the tolerance.
+float32 cannot prove it, or without l2, it ends when the decrease that the model still promises is a
+thousandth of the tolerance.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ def _center(part: Part) -> Array:
 
 
 def centred(problem: Problem) -> tuple[Problem, Array]:
-    """The problem with about centred features, and the shift (d,): its bias is that of the other plus W shift.
+    """The problem with about centred features, and the shift (d,): its bias is the other's plus W shift.
 
     Then the bias and W hardly meet in the Hessian.
     """

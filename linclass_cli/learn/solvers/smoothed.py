@@ -1,6 +1,6 @@
 """The hinge, by Newton's method: its kinks rounded off, ever less, until the duality gap is met.
 
-The hinge with parabolas of some width in its kinks (losses.smooth_hinge_rows) is a smooth problem, and differs
+The hinge with parabolas of some width in its kinks (losses.smooth_hinge_rows) is a smooth problem that differs
 from the hinge by little: the gap that it leaves shrinks with the square of the width. So a first, wide one
 tells how narrow the next has to be, and two or three are enough. The gap is proven by a point of the dual
 (bounds.hinge_lower_bound).
@@ -20,7 +20,8 @@ from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.solvers.newton import Model, OneProblem, State, centred, newton_steps
 
 FIRST_WIDTH = 3.0
-NARROWEST = 1e-3
+NARROWEST = 1e-6
+ROUNDED = 1e-2
 # From one width to the next; a start from further away costs more steps than it saves.
 MOST_SHRINK = 0.15
 # The smoothed problem is solved to this share of the gap that its width will leave.
@@ -37,13 +38,13 @@ def smoothed_steps(
 ) -> Iterator[State]:
     """Minimise the hinge of P problems in lockstep, from W (P, k, d), b (P, k); yields the start as step 0.
 
-    ``model_of(width)``: the problems, smoothed (0: not); ``lower_bounds(W, b, width)``: of their optima, (P,).
+    ``model_of(width)``: the problems, smoothed (0: not); ``lower_bounds(W, b, width)``: their optima's, (P,).
     """
     P, step, width = len(W), 0, FIRST_WIDTH
     exact = model_of(0.0)
     everyone = np.arange(P)
     at = exact.values(everyone, W, b)
-    lower = np.full(P, -np.inf)
+    lower, before = np.full(P, -np.inf), np.inf
     state = State(0, W, b, at, np.full(P, np.inf), np.zeros(P, bool))
     inner = FIRST_TOLERANCE
     while True:
@@ -57,10 +58,13 @@ def smoothed_steps(
         size = np.array([max(abs(value.value), LEAST) for value in at])
         gap = np.array([value.value for value in at]) - lower
         state = replace(state, gap=gap, converged=gap <= tolerance * size)
-        if state.converged.all() or width <= NARROWEST or step >= max_iterations:
+        short = float(np.max(gap / size))
+        # Narrower widths that gain nothing have met the end of float32.
+        ended = width <= NARROWEST or step >= max_iterations or (short > 0.9 * before and width < ROUNDED)
+        if state.converged.all() or ended:
             yield state
             return
-        short = float(np.max(gap / size))
+        before = short
         shrink = 0.6 * float(np.sqrt(tolerance / short)) if np.isfinite(short) else 0.5
         shrink = min(max(shrink, MOST_SHRINK), 0.5)
         width = max(NARROWEST, width * shrink)
