@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,11 @@ def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -
 
     from linclass_cli.data.readers import load_dataset
 
-    dataset = load_dataset(config.data.name, config.cache)
+    with ThreadPoolExecutor(1) as aside:
+        # Numba takes as long to load as the dataset, and most of the latter runs without the interpreter.
+        ready = aside.submit(_load_kernels, plan)
+        dataset = load_dataset(config.data.name, config.cache)
+        ready.result()
     images = {"train": dataset.train, "test": dataset.test}
     sizes = {part: len(split.labels) for part, split in images.items()}
     total = sum(sizes.values())
@@ -97,6 +102,14 @@ def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -
     write_features(plan.path, plan.meta, sizes, d, fill)
     seconds = time.perf_counter() - began
     return _report(plan, d, seconds, total / seconds)
+
+
+def _load_kernels(plan: Plan) -> None:
+    """Use the extractor once, on one black image: what it loads, or compiles, is there from then on."""
+    import numpy as np
+
+    shape = plan.info.image_shape
+    plan.extractor(np.zeros((1, *shape), np.uint8), np.empty((1, plan.extractor.dim(shape)), np.float32))
 
 
 def obtain_features(config: Config, advance: Advance, notice: Callable[[str], None]) -> tuple[Plan, Features]:

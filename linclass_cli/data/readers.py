@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from linclass_cli.data.manifest import DatasetInfo, dataset_folder, describe_dataset
 from linclass_cli.data.registry import DatasetSpec, MemberSpec, find_dataset
 from linclass_cli.errors import IntegrityError, ResourceError
+from linclass_cli.threads import Spans, in_chunks
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_cifar", "read_idx"]
 
@@ -84,22 +86,28 @@ def _by_name(spec: DatasetSpec) -> Mapping[str, MemberSpec]:
 
 
 def _read_cifar_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: int) -> Split:
-    """The records of several CIFAR members, one after the other."""
-    parts = [
-        read_cifar(
-            read_member(spec, folder, name),
-            spec.image_shape,
-            len(spec.classes),
-            label_bytes=spec.label_bytes,
-            where=str(folder / name),
-        )
-        for name in names
-    ]
-    found = sum(len(labels) for _, labels in parts)
-    if found != n:
-        raise IntegrityError(f"{folder}: expected {n} images in {', '.join(names)}, found {found}")
-    images, labels = zip(*parts, strict=True)
-    return Split(np.concatenate(images), np.concatenate(labels))
+    """The records of several CIFAR members, one after the other; threads read and verify members."""
+    record = spec.label_bytes + math.prod(spec.image_shape)
+    ends = list(accumulate(_by_name(spec)[name].size // record for name in names))
+    if ends[-1] != n:
+        raise IntegrityError(f"{folder}: expected {n} images in {', '.join(names)}, found {ends[-1]}")
+    # Everything has its place from the start: putting parts together took as long as reading them.
+    split = Split(np.empty((n, *spec.image_shape), dtype=np.uint8), np.empty(n, dtype=np.int64))
+
+    def work(spans: Spans) -> None:
+        for i, _ in spans:
+            content = read_member(spec, folder, names[i])
+            records = _cifar_records(content, record, str(folder / names[i]))
+            _take_cifar(
+                records,
+                split.images[ends[i] - len(records) : ends[i]],
+                split.labels[ends[i] - len(records) : ends[i]],
+                len(spec.classes),
+                str(folder / names[i]),
+            )
+
+    in_chunks(work, len(names))
+    return split
 
 
 def read_cifar(
@@ -117,18 +125,36 @@ def read_cifar(
     Raises:
         IntegrityError: no whole number of records, or a label that is no class.
     """
-    height, width, channels = image_shape
-    record = label_bytes + height * width * channels
+    records = _cifar_records(content, label_bytes + math.prod(image_shape), where)
+    images = np.empty((len(records), *image_shape), dtype=np.uint8)
+    labels = np.empty(len(records), dtype=np.int64)
+    _take_cifar(records, images, labels, n_classes, where)
+    return images, labels
+
+
+def _cifar_records(content: bytes, record: int, where: str) -> NDArray[np.uint8]:
     if not content or len(content) % record:
         raise IntegrityError(f"{where}: expected whole records of {record} bytes, found {len(content)} bytes")
-    records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
-    labels = records[:, label_bytes - 1]
-    _check_labels(labels, n_classes, where)
-    images = np.empty((len(records), height * width, channels), dtype=np.uint8)
+    return np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
+
+
+def _take_cifar(
+    records: NDArray[np.uint8],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    where: str,
+) -> None:
+    """Fill images (n, h, w, c) and labels (n,) from records (n, label_bytes + h*w*c), labels checked."""
+    n, height, width, channels = images.shape
+    start = records.shape[1] - height * width * channels
+    found = records[:, start - 1]
+    _check_labels(found, n_classes, where)
+    labels[:] = found
+    pixels = images.reshape(n, height * width, channels)
     for channel in range(channels):  # plane by plane: sixteen times as fast as one transposed copy
-        start = label_bytes + channel * height * width
-        images[:, :, channel] = records[:, start : start + height * width]
-    return images.reshape(-1, height, width, channels), labels.astype(np.int64)
+        first = start + channel * height * width
+        pixels[:, :, channel] = records[:, first : first + height * width]
 
 
 def _read_idx_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: int) -> Split:

@@ -118,10 +118,11 @@ def _extract(
 
     codes = np.empty((min(chunk, len(images)), plan.height * plan.width), dtype=np.uint8)
     magnitudes = np.empty(codes.shape, dtype=np.float32)
+    unsure = np.empty(len(codes), dtype=np.int64)
     for start, stop in spans:
         some, n = images[start:stop], stop - start
-        if vote(some, plan, codes[:n], magnitudes[:n]) > 0:
-            _decide(some, plan, codes[:n].reshape(-1), magnitudes[:n].reshape(-1))
+        vote(some, plan, codes[:n], magnitudes[:n], unsure[:n])
+        _decide(some, plan, codes[:n], magnitudes[:n], np.flatnonzero(unsure[:n]))
         pool(codes[:n], magnitudes[:n], plan, out[start:stop])
 
 
@@ -130,20 +131,27 @@ def _decide(
     plan: HogPlan,
     codes: npt.NDArray[np.uint8],
     magnitudes: npt.NDArray[np.float32],
+    unsure: npt.NDArray[np.intp],
 ) -> None:
-    """Give the pixels that `vote` left open the bins that scikit-image's formula gives, in place."""
+    """Give the pixels that `vote` left open the bins that scikit-image's formula gives, in place.
+
+    ``unsure`` (m,): the images that have such pixels.
+    """
     import numpy as np
 
     from linclass_cli.features.hog_kernels import UNSURE, exact_gradients
     from linclass_cli.features.hog_tables import orientation_bins
 
-    unsure = np.flatnonzero(codes == UNSURE)
-    rows, cols = np.empty(len(unsure)), np.empty(len(unsure))
-    exact_gradients(images, unsure, plan, rows, cols)
+    if len(unsure) == 0:
+        return
+    places = np.flatnonzero(codes[unsure] == UNSURE)  # of one dimension: several times as fast
+    image, pixel = unsure[places // codes.shape[1]], places % codes.shape[1]
+    rows, cols = np.empty(len(image)), np.empty(len(image))
+    exact_gradients(images, image, pixel, plan, rows, cols)
     bins = orientation_bins(rows, cols, plan.bounds)
     nowhere = bins == plan.orientations
-    magnitudes[unsure[nowhere]] = 0.0
-    codes[unsure] = np.where(nowhere, 0, bins)
+    magnitudes[image[nowhere], pixel[nowhere]] = 0.0
+    codes[image, pixel] = np.where(nowhere, 0, bins)
 
 
 def _too_small(height: int, width: int, cell: int, block: int) -> str:

@@ -1,13 +1,16 @@
 """The kernels of HOG. How their loops are laid out:
 
-    images, a chunk a call               threads run chunks side by side (`chunks`)
-      vote:  pixels of one image         flat loops over height * width with a stride of 1, one simple
-                                         operation each, so that LLVM makes vector code of every one:
-                                         levels -> differences -> (the best channel) -> magnitude and half
-                                         plane -> count of the boundaries passed, four at a time
-      pool:  pixels -> cells             scalar: the sums of cells side by side take turns, so that no
-                                         addition waits for the one before it
+    images, a chunk a call               threads run chunks side by side (`threads.in_chunks`)
+      vote:  pixels of one image         flat loops over height * width with a stride of 1:
+                                         channels -> levels -> differences -> (the best channel)
+                                         -> magnitude and boundaries passed, eight at a time -> code
+      pool:  pixels -> cells             scalar, in raster order, at places prepared by a vector loop
              cells -> blocks             copied to the output and normalised there
+
+LLVM makes vector code of a flat loop only while it is sure of its arrays: at most eight pairs of them that
+might overlap (one written, one read or written), one width of numbers where that can be, and no store that a
+condition could skip (AVX2's masked stores are slow on some processors). Hence several loops where one would
+read better; each costs about 0.1 us an image of 32 x 32, left scalar ten times that.
 
 Every array of an image is flat: pixel (y, x) is at y * width + x, and in the image itself its channel k is at
 (y * width + x) * channels + k. Differences are those of whole numbers (see `hog_tables`), hence exact; each
@@ -32,6 +35,7 @@ I32 = npt.NDArray[np.int32]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+Eight = tuple[np.float32, ...]
 
 UNSURE = np.uint8(255)  # the code of a pixel whose bin is not decided yet
 _TIED = 256  # the bit of a count that says so because of its channels
@@ -44,40 +48,37 @@ _CLIP = np.float32(0.2)
 
 
 @kernel(inner=True)
-def _split_levels(image: U8, plan: HogPlan, planes: I32) -> None:
-    """The image as planes (1, pixels) of the sums of its channels, or (channels, pixels) of each of them."""
-    channels = plan.channels
-    if plan.largest and channels == 3:
-        first, second, third = planes[0], planes[1], planes[2]
+def _split_channels(image: U8, parts: U8) -> None:
+    """parts (channels, pixels): the channels of the image, each by itself."""
+    channels = parts.shape[0]
+    if channels == 3:
+        first, second, third = parts[0], parts[1], parts[2]
         for p in range(first.size):
             first[p] = image[3 * p]
             second[p] = image[3 * p + 1]
             third[p] = image[3 * p + 2]
-    elif plan.largest:
-        for k in range(channels):
-            plane = planes[k]
-            for p in range(plane.size):
-                plane[p] = image[p * channels + k]
-    else:
-        plane = planes[0]
-        if channels == 3:
-            for p in range(plane.size):
-                plane[p] = np.int32(image[3 * p]) + np.int32(image[3 * p + 1]) + np.int32(image[3 * p + 2])
-        else:
-            for p in range(plane.size):
-                total = np.int32(0)
-                for k in range(channels):
-                    total += np.int32(image[p * channels + k])
-                plane[p] = total
-    if plan.levels.size > 0:
-        for plane in planes:
-            for p in range(plane.size):
-                plane[p] = plan.levels[plane[p]]
+        return
+    for k in range(channels):
+        part = parts[k]
+        for p in range(part.size):
+            part[p] = image[p * channels + k]
 
 
 @kernel(inner=True)
-def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32, squares: F32) -> None:
-    """Differences across each pixel, 0 on the border of the image, and the square of their magnitude."""
+def _add_levels(parts: U8, levels: I32, plane: I32) -> None:
+    """plane (pixels,): the sum of the parts (m, pixels), or what ``levels`` has for it."""
+    for k in range(parts.shape[0]):
+        part = parts[k]
+        for p in range(plane.size):
+            plane[p] = np.int32(part[p]) if k == 0 else np.int32(plane[p] + np.int32(part[p]))
+    if levels.size > 0:
+        for p in range(plane.size):
+            plane[p] = levels[plane[p]]
+
+
+@kernel(inner=True)
+def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32) -> None:
+    """Differences across each pixel, 0 on the border of the image."""
     below = plane[2 * width :]
     inside = rows[width:]
     for p in range(below.size):
@@ -92,73 +93,88 @@ def _differences(plane: I32, height: int, width: int, rows: F32, cols: F32, squa
     for y in range(height):
         cols[y * width] = _ZERO
         cols[y * width + width - 1] = _ZERO
-    for p in range(squares.size):
-        squares[p] = rows[p] * rows[p] + cols[p] * cols[p]
 
 
 @kernel(inner=True)
-def _pick_channel(
-    planes: I32, plan: HogPlan, rows: F32, cols: F32, squares: F32, work: F32, counts: I32
-) -> None:
-    """Replace the first channel's gradient by that of the largest magnitude, in place; counts mark ties."""
-    new_rows, new_cols, new_squares = work[0], work[1], work[2]
-    for k in range(1, plan.channels):
-        _differences(planes[k], plan.height, plan.width, new_rows, new_cols, new_squares)
-        for p in range(counts.size):
-            close = (abs(new_squares[p] - squares[p]) <= plan.tie * squares[p]) & (
-                squares[p] >= plan.tie_from
-            )
-            same = (new_rows[p] == rows[p]) & (new_cols[p] == cols[p])
-            counts[p] |= _TIED * np.int32(close & (not same))
-        # One array a loop, and no load that depends on the comparison: otherwise LLVM gives up on vectors.
-        for p in range(counts.size):
-            old, new = rows[p], new_rows[p]
-            rows[p] = new if new_squares[p] > squares[p] else old
-        for p in range(counts.size):
-            old, new = cols[p], new_cols[p]
-            cols[p] = new if new_squares[p] > squares[p] else old
-        for p in range(counts.size):
-            old, new = squares[p], new_squares[p]
-            squares[p] = new if new > old else old
-
-
-@kernel(inner=True)
-def _count_boundaries(rows: F32, cols: F32, plan: HogPlan, counts: I32, codes: U8) -> int:
-    """codes[p]: the bin of each gradient, or UNSURE, how often is returned. Turns the gradients upwards."""
+def _pick_channel(new_rows: F32, new_cols: F32, plan: HogPlan, rows: F32, cols: F32, counts: I32) -> None:
+    """Put another channel's gradients where they are larger; counts mark those that are equally large."""
     for p in range(counts.size):
-        cols[p] = -cols[p] if rows[p] < _ZERO else cols[p]
-        cols[p] = _ONE if rows[p] == _ZERO else cols[p]  # 0 and 180 degrees are both in bin 0
-        rows[p] = abs(rows[p])
-    for i in range(0, plan.thresholds.size, 4):
-        t0, t1 = plan.thresholds[i], plan.thresholds[i + 1]
-        t2, t3 = plan.thresholds[i + 2], plan.thresholds[i + 3]
+        r, c, new_r, new_c = rows[p], cols[p], new_rows[p], new_cols[p]
+        square, new_square = r * r + c * c, new_r * new_r + new_c * new_c
+        close = (abs(new_square - square) <= plan.tie * square) & (square >= plan.tie_from)
+        counts[p] |= _TIED * np.int32(close & ((new_r != r) | (new_c != c)))
+    for p in range(counts.size):
+        r, c, new_r, new_c = rows[p], cols[p], new_rows[p], new_cols[p]
+        # Factors, not a choice: LLVM would make that a store under a condition.
+        take = np.float32(new_r * new_r + new_c * new_c > r * r + c * c)
+        keep = _ONE - take
+        rows[p] = take * new_r + keep * r
+        cols[p] = take * new_c + keep * c
+
+
+@kernel(inner=True)
+def _passed(r: np.float32, c: np.float32, t: Eight) -> np.int32:
+    """How many of eight boundaries the gradient (r, c) passes, or (-r, -c), whichever points upwards."""
+    up = -c if r < _ZERO else c
+    up = _ONE if r == _ZERO else up  # 0 and 180 degrees are both in bin 0
+    r = abs(r)
+    return np.int32(
+        np.int32(np.int32(r * t[0] >= up) + np.int32(r * t[1] >= up))
+        + np.int32(np.int32(r * t[2] >= up) + np.int32(r * t[3] >= up))
+        + np.int32(np.int32(r * t[4] >= up) + np.int32(r * t[5] >= up))
+        + np.int32(np.int32(r * t[6] >= up) + np.int32(r * t[7] >= up))
+    )
+
+
+@kernel(inner=True)
+def _eight(values: F32, i: int) -> Eight:
+    """Eight values from the i-th on: read before a loop, they stay in registers."""
+    v = values[i : i + 8]
+    return v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]
+
+
+@kernel(inner=True)
+def _bin(rows: F32, cols: F32, plan: HogPlan, counts: I32, codes: U8, magnitudes: F32) -> int:
+    """codes (pixels,): the bin of each gradient, or UNSURE, how often is returned; magnitudes (pixels,)."""
+    last = plan.thresholds.size - 8
+    for i in range(0, last, 8):
+        t = _eight(plan.thresholds, i)
         for p in range(counts.size):
-            r, c = rows[p], cols[p]
-            passed = (
-                np.int32(r * t0 >= c) + np.int32(r * t1 >= c) + np.int32(r * t2 >= c) + np.int32(r * t3 >= c)
-            )
-            counts[p] += np.int32(passed)
-    shift = 1 if plan.pairs else 0
-    mask = _TIED | shift
+            counts[p] += _passed(rows[p], cols[p], t)
+    t = _eight(plan.thresholds, last)
+    for p in range(counts.size):
+        r, c = rows[p], cols[p]
+        counts[p] += _passed(r, c, t)
+        magnitudes[p] = np.sqrt(r * r + c * c)
+    shift = np.int32(1 if plan.pairs else 0)
+    for p in range(counts.size):
+        codes[p] = np.uint8(counts[p] >> shift)
+    mask = np.int32(_TIED | shift)
+    marks = np.int32(0)  # most images have none: to see that takes less than to count them
+    for p in range(counts.size):
+        marks |= counts[p] & mask
     unsure = 0
-    for p in range(counts.size):
-        open_question = counts[p] & mask != 0
-        codes[p] = UNSURE if open_question else np.uint8(counts[p] >> shift)
-        unsure += open_question
+    if marks != 0:
+        for p in range(counts.size):
+            if counts[p] & mask != 0:
+                codes[p] = UNSURE
+                unsure += 1
     return unsure
 
 
 @kernel(inner=True)
-def _sum_cells(codes: U8, magnitudes: F32, plan: HogPlan, histogram: F32) -> None:
-    """histogram (cells_y * cells_x * orientations,): sums of magnitudes over each cell and bin."""
+def _sum_cells(codes: U8, magnitudes: F32, first_bins: I32, places: I32, histogram: F32) -> None:
+    """histogram: sums of magnitudes over each cell and bin, and behind them what belongs to no cell.
+
+    ``first_bins`` (pixels,): the first bin of each pixel's cell; ``places`` (pixels,): room to work in.
+    """
     for j in range(histogram.size):
         histogram[j] = _ZERO
-    row_of_cells = plan.width // plan.cell * plan.orientations
-    for y in range(plan.height // plan.cell * plan.cell):
-        part = histogram[y // plan.cell * row_of_cells :]
-        for j in range(plan.turns.size):
-            p = y * plan.width + plan.turns[j]
-            part[plan.turn_bins[j] + np.int64(codes[p])] += magnitudes[p]
+    for p in range(places.size):
+        places[p] = first_bins[p] + np.int32(codes[p])
+    for p in range(places.size):
+        # Unsigned: a signed index may count from the end, and to ask takes time.
+        histogram[np.uint64(places[p])] += magnitudes[p]
 
 
 @kernel(fast=True, inner=True)
@@ -193,40 +209,41 @@ def _normalise(block: F32, norm: int) -> None:
 
 
 @kernel()
-def vote(images: U8, plan: HogPlan, codes: U8, magnitudes: F32) -> int:
+def vote(images: U8, plan: HogPlan, codes: U8, magnitudes: F32, unsure: I64) -> None:
     """Bins and magnitudes of the pixels of flattened images (n, height * width * channels).
 
-    ``codes``, ``magnitudes``: (n, height * width). Returns how many codes are UNSURE; `exact_gradients` has
-    what is needed to decide them before `pool`.
+    ``codes``, ``magnitudes``: (n, height * width); ``unsure`` (n,): how many codes of an image are UNSURE;
+    `exact_gradients` has what is needed to decide them before `pool`.
     """
-    pixels = plan.height * plan.width
-    planes = np.empty((plan.channels if plan.largest else 1, pixels), dtype=np.int32)
-    work = np.empty((5, pixels), dtype=np.float32)
-    rows, cols, others = work[0], work[1], work[2:]
+    height, width, pixels = plan.height, plan.width, plan.height * plan.width
+    parts = np.empty((plan.channels, pixels), dtype=np.uint8)
+    plane = np.empty(pixels, dtype=np.int32)
+    work = np.empty((4, pixels), dtype=np.float32)
+    rows, cols, new_rows, new_cols = work[0], work[1], work[2], work[3]
     counts = np.empty(pixels, dtype=np.int32)
-    unsure = 0
+    first = 1 if plan.largest else plan.channels
     for i in range(images.shape[0]):
-        squares = magnitudes[i]
+        _split_channels(images[i], parts)
+        _add_levels(parts[:first], plan.levels, plane)
+        _differences(plane, height, width, rows, cols)
         for p in range(pixels):
             counts[p] = 0
-        _split_levels(images[i], plan, planes)
-        _differences(planes[0], plan.height, plan.width, rows, cols, squares)
-        if plan.largest:
-            _pick_channel(planes, plan, rows, cols, squares, others, counts)
-        for p in range(pixels):
-            squares[p] = np.sqrt(squares[p])
-        unsure += _count_boundaries(rows, cols, plan, counts, codes[i])
-    return unsure
+        for k in range(first, plan.channels):
+            _add_levels(parts[k : k + 1], plan.levels, plane)
+            _differences(plane, height, width, new_rows, new_cols)
+            _pick_channel(new_rows, new_cols, plan, rows, cols, counts)
+        unsure[i] = _bin(rows, cols, plan, counts, codes[i], magnitudes[i])
 
 
 @kernel()
 def pool(codes: U8, magnitudes: F32, plan: HogPlan, out: F32) -> None:
     """Features (n, d) from what `vote` wrote: cells, then overlapping blocks of cells, each normalised."""
     cells_y, cells_x = plan.height // plan.cell, plan.width // plan.cell
-    histogram = np.empty(cells_y * cells_x * plan.orientations, dtype=np.float32)
+    histogram = np.empty((cells_y * cells_x + 1) * plan.orientations, dtype=np.float32)
+    places = np.empty(plan.first_bins.size, dtype=np.int32)
     length = plan.block * plan.orientations
     for n in range(codes.shape[0]):
-        _sum_cells(codes[n], magnitudes[n], plan, histogram)
+        _sum_cells(codes[n], magnitudes[n], plan.first_bins, places, histogram)
         start = 0
         for y in range(cells_y - plan.block + 1):
             for x in range(cells_x - plan.block + 1):
@@ -241,15 +258,15 @@ def pool(codes: U8, magnitudes: F32, plan: HogPlan, out: F32) -> None:
 
 
 @kernel()
-def exact_gradients(images: U8, pixels: I64, plan: HogPlan, rows: F64, cols: F64) -> None:
-    """scikit-image's float64 gradients of some pixels, given as image * height * width + p, all (m,).
+def exact_gradients(images: U8, which: I64, pixels: I64, plan: HogPlan, rows: F64, cols: F64) -> None:
+    """scikit-image's float64 gradients of pixels (m,) of the images ``which`` (m,); rows, cols: (m,).
 
     Of several channels it is the first one with the largest hypot.
     """
     height, width, channels = plan.height, plan.width, plan.channels
     groups, parts = (channels, 1) if plan.largest else (1, channels)
     for i in range(pixels.size):
-        image, p = images[pixels[i] // (height * width)], pixels[i] % (height * width)
+        image, p = images[which[i]], pixels[i]
         y, x = p // width, p % width
         best = -1.0
         for k in range(groups):

@@ -46,12 +46,11 @@ class HogPlan(NamedTuple):
     levels: npt.NDArray[np.int32]  # (s,) what a sum of channels becomes before differences; empty: itself
     values: npt.NDArray[np.float64]  # (s,) the same as scikit-image has it, in float64
     scale: np.float32  # from the kernels' magnitudes to scikit-image's, and the division by the cell's area
-    thresholds: npt.NDArray[np.float32]  # (m,) boundaries as col / row, m a multiple of 4
+    thresholds: npt.NDArray[np.float32]  # (m,) boundaries as col / row, m a multiple of 8, at least 8
     pairs: bool  # two thresholds a boundary: an odd count means unsure
     tie: np.float32  # squared magnitudes of two channels this close (relative) are compared in float64 ...
     tie_from: np.float32  # ... if they are at least this large
-    turns: npt.NDArray[np.int64]  # the columns of the image in the order in which they are added to cells
-    turn_bins: npt.NDArray[np.int64]  # and the first bin of each one's cell in the row of cells
+    first_bins: npt.NDArray[np.int32]  # (height * width,) of the cell of each pixel; those of none come last
     bounds: npt.NDArray[np.float64]  # (orientations + 1,) degrees
 
 
@@ -124,10 +123,18 @@ def hog_plan(
         pairs=singles is None,
         tie=np.float32(4 * tolerance if transform_sqrt else 0.0),
         tie_from=np.float32(_first_unequal_hypot() if largest and not transform_sqrt else 0),
-        turns=np.arange(width // cell * cell).reshape(-1, cell).T.ravel(),
-        turn_bins=np.tile(np.arange(width // cell) * orientations, cell),
+        first_bins=_first_bins(height, width, cell, orientations),
         bounds=bounds,
     )
+
+
+def _first_bins(height: int, width: int, cell: int, orientations: int) -> npt.NDArray[np.int32]:
+    """The place of its cell's first bin in the histograms of an image, for each pixel, (height * width,)."""
+    cells_y, cells_x = height // cell, width // cell
+    cells = np.full((height, width), cells_y * cells_x, dtype=np.int32)
+    order = np.arange(cells_y * cells_x, dtype=np.int32).reshape(cells_y, cells_x)
+    cells[: cells_y * cell, : cells_x * cell] = order.repeat(cell, axis=0).repeat(cell, axis=1)
+    return cells.ravel() * np.int32(orientations)
 
 
 def _first_unequal_hypot() -> int:
@@ -170,7 +177,7 @@ def _around(cotangents: npt.NDArray[np.float64], tolerance: float) -> npt.NDArra
 
 
 def _padded(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Filled up to a multiple of four (the kernel's step) with thresholds that no gradient passes."""
-    padded = np.full(-(-len(thresholds) // 4) * 4, -1e20, dtype=np.float32)
+    """Filled up to a multiple of eight (the kernel's step) with thresholds that no gradient passes."""
+    padded = np.full(max(1, -(-len(thresholds) // 8)) * 8, -1e20, dtype=np.float32)
     padded[: len(thresholds)] = thresholds
     return padded
