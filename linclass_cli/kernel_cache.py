@@ -88,7 +88,9 @@ def _note_use(folder: Path) -> None:
 
 @functools.cache
 def _source_digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return ""
 
 
 class KernelCache(_Cache):
@@ -122,12 +124,13 @@ class KernelCache(_Cache):
         if data.library.has_dynamic_globals:  # addresses of this process
             return
         content = dumps(data._reduce())  # type: ignore[no-untyped-call]
-        if not folder.exists():
+        if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where it may not look
             remove_unused(folder.parent)
         try:
             write_bytes(folder / self._name(sig, data.codegen), content + hashlib.sha256(content).digest())
         except ResourceError as error:
-            COMPILATION.lost = f"cannot write {folder}: {getattr(error.__cause__, 'strerror', error)}".lower()
+            why = getattr(error.__cause__, "strerror", None) or str(error)
+            COMPILATION.lost = f"cannot write {folder}: {why.lower()}"
 
     def _name(self, sig: Any, codegen: Any) -> str:
         function = self._function

@@ -120,6 +120,20 @@ def test_a_folder_that_may_only_be_read(call, folder):
 
 
 @compiles
+def test_a_folder_that_may_not_be_looked_into(call, folder, monkeypatch):
+    """Root may look everywhere, so the operating system's refusal is put in its mouth."""
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    call(1.5)
+    for name in ("stat", "mkdir", "open", "iterdir"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert (call(2), call.compiled) == (4, 1)
+    assert COMPILATION.lost == f"cannot write {folder}: permission denied"
+
+
+@compiles
 def test_no_home_folder(call, monkeypatch):
     monkeypatch.setattr(kernel_cache, "kernel_folder", lambda: None)
     assert (call(2), call.compiled) == (4, 1)
