@@ -37,18 +37,16 @@ def linclass(
     folder: str, loss: str, l2: list[float], solver: str = "auto", gap: float | None = None
 ) -> Prepared:
     """`linclass_cli.learn.crossval.cross_validate` at its defaults, the refit included."""
-    from linclass_cli.config import Config
+    from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig
     from linclass_cli.learn.crossval import cross_validate
 
     data = load(folder)
     settings: dict[str, Any] = {"name": solver} | ({} if gap is None else {"gap": gap})
-    config = Config.model_validate(
-        {
-            "model": {"loss": loss, "scale": "none"},
-            "solver": settings,
-            "cv": {"folds": FOLDS, "l2": tuple(l2)},
-            "threads": THREADS,
-        }
+    config = Config(
+        model=ModelConfig(loss=loss, scale="none"),
+        solver=SolverConfig(**settings),
+        cv=CvConfig(folds=FOLDS, l2=tuple(l2)),
+        threads=THREADS,
     )
     features, classes = ours.make_features(data), tuple(str(i) for i in range(data.k))
     ours.enter_threads(THREADS)

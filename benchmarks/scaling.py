@@ -73,12 +73,12 @@ def _fit(data: Data, k: int, _: int) -> Any:
 
 def _cv(data: Data, k: int, problems: int) -> Any:
     from benchmarks import ours
-    from linclass_cli.config import Config
+    from linclass_cli.config import Config, CvConfig, ModelConfig
     from linclass_cli.learn.crossval import cross_validate
 
     count = max(1, problems // FOLDS)
     l2 = tuple(1e-3 * 2**i for i in range(count))
-    config = Config.model_validate({"model": {"scale": "none"}, "cv": {"folds": FOLDS, "l2": l2}})
+    config = Config(model=ModelConfig(scale="none"), cv=CvConfig(folds=FOLDS, l2=l2))
     features, classes = ours.make_features(data), tuple(str(i) for i in range(k))
     return lambda: list(cross_validate(features, classes, config))
 

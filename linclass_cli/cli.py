@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import Exit, TyperException
 
 from linclass_cli import __version__
 from linclass_cli.commands import cache, config, cv, demo, download, extract, plot, runs, train, warmup
+from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import paragraphs
 from linclass_cli.errors import LinclassError, ResourceError, Terminated
 from linclass_cli.show.tables import notice, print_line
@@ -34,7 +34,7 @@ Example: linclass download cifar10 && linclass train --loss softmax && linclass 
 """
 
 
-class Program(TyperGroup):
+class Program(Group):
     """The group of commands, with the error boundary around it."""
 
     def main(self, *args: Any, **extra: Any) -> Any:

@@ -1,18 +1,20 @@
-"""The one config object: frozen pydantic models, each setting with its default, range and description.
+"""The one config object: frozen dataclasses, each setting with its default, range and description.
 
 The names of losses, solvers and features are spelled here, too, so that help, completion and errors need
 neither numpy nor numba; a test holds them against the registries of the stages.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: the settings' types are read from the fields, as types.
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.fields import FieldInfo
+from linclass_cli.sections import Section, Setting, setting
+
+FILE_NAME = "linclass.toml"
 
 FeatureName = Literal["hog", "pixels", "hue"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
@@ -41,66 +43,40 @@ def parse_strengths(value: Any) -> Any:
         value = [value]
     if not isinstance(value, list | tuple) or any(isinstance(x, bool | str) for x in value):
         raise ValueError("strengths are numbers: a list, A,B,C or LOW:HIGH:COUNT")
-    return tuple(sorted({float(x) for x in value}))
+    strengths = tuple(sorted({float(x) for x in value}))
+    if not strengths or not all(0 <= x < math.inf for x in strengths):
+        raise ValueError("strengths are finite numbers >= 0, at least one of them")
+    return strengths
 
 
-Strengths = Annotated[
-    tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
-    BeforeValidator(parse_strengths),
-    Field(min_length=1),
-]
-
-
-class Section(BaseModel):
-    """A group of settings. ``only_for`` names the choices of ``name`` that a setting belongs to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    only_for: ClassVar[dict[str, tuple[str, ...]]] = {}
-
-    def options(self, name: str) -> dict[str, Any]:
-        """The settings that the choice ``name`` has, without ``name`` itself."""
-        return {
-            key: getattr(self, key)
-            for key in type(self).model_fields
-            if key != "name" and name in self.only_for.get(key, (name,))
-        }
-
-
+@dataclass(frozen=True)
 class DataConfig(Section):
-    name: str = Field("cifar10", min_length=1, max_length=100, description="the dataset")
+    name: str = setting("cifar10", "the dataset", min_length=1, max_length=100)
 
 
 _HOG = ("hog",)
 
 
+@dataclass(frozen=True)
 class FeatureConfig(Section):
-    only_for = {
-        "orientations": _HOG,
-        "pixels_per_cell": _HOG,
-        "cells_per_block": _HOG,
-        "block_norm": _HOG,
-        "transform_sqrt": _HOG,
-        "channels": _HOG,
-        "bins": ("hue",),
-    }
-
-    name: FeatureName = Field("hog", description="what is computed from each image")
-    orientations: int = Field(9, ge=1, le=36, description="orientation bins in 180 degrees")
-    pixels_per_cell: int = Field(8, ge=1, le=1024, description="side of a cell, in pixels")
-    cells_per_block: int = Field(3, ge=1, le=64, description="side of a block, in cells")
-    block_norm: BlockNorm = Field("L2-Hys", description="how a block is normalised")
-    transform_sqrt: bool = Field(False, description="take the square root of the pixels first")
-    channels: Literal["mean", "largest"] = Field(
-        "mean", description="colour: grey by the mean, or each pixel's channel of largest gradient"
+    name: FeatureName = setting("hog", "what is computed from each image")
+    orientations: int = setting(9, "orientation bins in 180 degrees", ge=1, le=36, only_for=_HOG)
+    pixels_per_cell: int = setting(8, "side of a cell, in pixels", ge=1, le=1024, only_for=_HOG)
+    cells_per_block: int = setting(3, "side of a block, in cells", ge=1, le=64, only_for=_HOG)
+    block_norm: BlockNorm = setting("L2-Hys", "how a block is normalised", only_for=_HOG)
+    transform_sqrt: bool = setting(False, "take the square root of the pixels first", only_for=_HOG)
+    channels: Literal["mean", "largest"] = setting(
+        "mean", "colour: grey by the mean, or each pixel's channel of largest gradient", only_for=_HOG
     )
-    bins: int = Field(16, ge=2, le=360, description="bins of the histogram of hue")
+    bins: int = setting(16, "bins of the histogram of hue", ge=2, le=360, only_for=("hue",))
 
 
+@dataclass(frozen=True)
 class ModelConfig(Section):
-    loss: LossName = Field("softmax", description="softmax is logistic regression, hinge the linear SVM")
-    l2: float = Field(1e-3, ge=0, description="strength: mean(loss) + l2/2 * ||W||^2; C = 1/(n*l2)")
-    scale: Literal["standard", "range", "none"] = Field(
-        "standard", description="scaling of each feature, learned from the training part"
+    loss: LossName = setting("softmax", "softmax is logistic regression, hinge the linear SVM")
+    l2: float = setting(1e-3, "strength: mean(loss) + l2/2 * ||W||^2; C = 1/(n*l2)", ge=0)
+    scale: Literal["standard", "range", "none"] = setting(
+        "standard", "scaling of each feature, learned from the training part"
     )
 
 
@@ -109,55 +85,57 @@ _LBFGS = ("lbfgs",)
 _NEWTON = ("newton",)
 
 
+@dataclass(frozen=True)
 class SolverConfig(Section):
-    only_for = {
-        "learning_rate": _SGD,
-        "decay": _SGD,
-        "momentum": _SGD,
-        "batch_size": _SGD,
-        "epochs": _SGD,
-        "init_range": _SGD,
-        "tolerance": _LBFGS,
-        "gap": _NEWTON,
-        "max_iterations": _NEWTON + _LBFGS,
-    }
-
-    name: SolverName = Field("auto", description="auto: closed for ridge, sgd for hinge, else newton")
-    learning_rate: float = Field(1e-3, gt=0, description="step of SGD")
-    decay: float = Field(0.0, ge=0, description="rate in epoch e (from 0): learning_rate / (1 + decay * e)")
-    momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step that is kept")
-    batch_size: int = Field(100, ge=1, le=2**31, description="images a step")
-    epochs: int = Field(100, ge=1, le=1_000_000, description="passes over the training part")
-    init_range: float = Field(1e-3, ge=0, le=1e6, description="W starts uniform within ± this, the bias at 0")
-    tolerance: float = Field(1e-5, gt=0, description="stop at this largest entry of the gradient")
-    gap: float = Field(1e-6, gt=0, description="stop at this estimated distance to the optimum, relative")
-    max_iterations: int = Field(2000, ge=1, le=1_000_000, description="stop after this many steps anyway")
-
-
-class SplitConfig(Section):
-    val_fraction: float = Field(0.2, ge=0, lt=1, description="part held out for validation; 0: none")
-    stratify: bool = Field(True, description="keep the classes' shares in every part")
-
-
-class CvConfig(Section):
-    folds: int = Field(5, ge=2, le=1000, description="parts of the training images")
-    l2: Strengths = Field(
-        parse_strengths("1e-5:1e-1:9"), description="strengths to try: A,B,C or LOW:HIGH:COUNT"
+    name: SolverName = setting("auto", "auto: closed for ridge, sgd for hinge, else newton")
+    learning_rate: float = setting(1e-3, "step of SGD", gt=0, only_for=_SGD)
+    decay: float = setting(
+        0.0, "rate in epoch e (from 0): learning_rate / (1 + decay * e)", ge=0, only_for=_SGD
+    )
+    momentum: float = setting(0.0, "share of the last step that is kept", ge=0, lt=1, only_for=_SGD)
+    batch_size: int = setting(100, "images a step", ge=1, le=2**31, only_for=_SGD)
+    epochs: int = setting(100, "passes over the training part", ge=1, le=1_000_000, only_for=_SGD)
+    init_range: float = setting(
+        1e-3, "W starts uniform within ± this, the bias at 0", ge=0, le=1e6, only_for=_SGD
+    )
+    tolerance: float = setting(1e-5, "stop at this largest entry of the gradient", gt=0, only_for=_LBFGS)
+    gap: float = setting(
+        1e-6, "stop at this estimated distance to the optimum, relative", gt=0, only_for=_NEWTON
+    )
+    max_iterations: int = setting(
+        2000, "stop after this many steps anyway", ge=1, le=1_000_000, only_for=_NEWTON + _LBFGS
     )
 
 
+@dataclass(frozen=True)
+class SplitConfig(Section):
+    val_fraction: float = setting(0.2, "part held out for validation; 0: none", ge=0, lt=1)
+    stratify: bool = setting(True, "keep the classes' shares in every part")
+
+
+@dataclass(frozen=True)
+class CvConfig(Section):
+    folds: int = setting(5, "parts of the training images", ge=2, le=1000)
+    l2: tuple[float, ...] = setting(
+        parse_strengths("1e-5:1e-1:9"),
+        "strengths to try: A,B,C or LOW:HIGH:COUNT",
+        convert=parse_strengths,
+    )
+
+
+@dataclass(frozen=True)
 class Config(Section):
     """Everything that decides a result, and where and with how many threads it is computed."""
 
-    cache_dir: str = Field(
+    cache_dir: str = setting(
         "cache",
+        "folder of datasets, features and runs",
         min_length=1,
         max_length=4000,
         pattern=r"^[^\x00]+$",
-        description="folder of datasets, features and runs",
     )
-    threads: int = Field(0, ge=0, le=1024, description="threads; 0: one a core. Results do not depend on it")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of splits, starts and orders")
+    threads: int = setting(0, "threads; 0: one a core. Results do not depend on it", ge=0, le=1024)
+    seed: int = setting(0, "seed of splits, starts and orders", ge=0, le=2**63 - 1)
     data: DataConfig = DataConfig()
     feature: FeatureConfig = FeatureConfig()
     model: ModelConfig = ModelConfig()
@@ -184,29 +162,37 @@ class Config(Section):
         """What decides the result, as JSON-able values: no folder, no threads, nothing that has no effect."""
         return {
             "seed": self.seed,
-            "data": self.data.model_dump(),
+            "data": dataclasses.asdict(self.data),
             "feature": {"name": self.feature.name, **self.feature.options(self.feature.name)},
-            "model": self.model.model_dump(),
+            "model": dataclasses.asdict(self.model),
             "solver": {"name": self.solver_name, **self.solver.options(self.solver_name)},
-            "split": self.split.model_dump(),
+            "split": dataclasses.asdict(self.split),
             "cv": {"folds": self.cv.folds, "l2": list(self.cv.l2)},
         }
 
 
-def leaves() -> Iterator[tuple[str, FieldInfo]]:
-    """Every setting as (dotted key, field), in the order of the models."""
-    for name, field in Config.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            for inner, inner_field in field.annotation.model_fields.items():
-                yield f"{name}.{inner}", inner_field
-        else:
-            yield name, field
+_SECTIONS: dict[str, type[Section]] = {
+    field.name: field.type
+    for field in dataclasses.fields(Config)
+    if isinstance(field.type, type) and issubclass(field.type, Section)
+}
 
 
-def owners(key: str) -> tuple[str, ...]:
-    """The choices that a setting belongs to (``learning_rate``: sgd); none where it always counts."""
-    head, _, name = key.partition(".")
-    section = Config.model_fields[head].annotation
-    if isinstance(section, type) and issubclass(section, Section):
-        return section.only_for.get(name, ())
-    return ()
+def leaves() -> Iterator[tuple[str, Setting]]:
+    """Every setting with its dotted key, in the order of the sections."""
+    for one in Config.settings():
+        yield one.name, one
+    for name, section in _SECTIONS.items():
+        for one in section.settings():
+            yield f"{name}.{one.name}", one
+
+
+def config_of(values: Mapping[str, Any]) -> Config:
+    """The config in which the dotted keys have these values. Raises ValueError for a wrong one."""
+    inner: dict[str, dict[str, Any]] = {"": {}}
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        inner.setdefault(section, {})[name] = value
+    own = inner.pop("")
+    sections: dict[str, Any] = {name: _SECTIONS[name](**given) for name, given in inner.items()}
+    return Config(**own, **sections)

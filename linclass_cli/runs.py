@@ -20,17 +20,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from linclass_cli import safetensors
 from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
 from linclass_cli.digest import digest
 from linclass_cli.environment import environment
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
 
-Array = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
 FORMAT = 1
 FILES = {"history.jsonl", "model.safetensors"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -203,6 +204,8 @@ def load_run(cache: Path, name: str) -> Run:
 
 def load_model(cache: Path, name: str) -> Model:
     """Read and verify the model of a run; raises as :func:`load_run`."""
+    from linclass_cli import safetensors  # with numpy, which a list of runs does not wait for
+
     check_name(name)
     path = runs_folder(cache) / name
     content = _read_file(path, _read_record(path, name, cache), "model.safetensors")
@@ -231,6 +234,8 @@ def list_runs(cache: Path) -> list[str]:
 
 
 def _dump_model(model: Model) -> bytes:
+    from linclass_cli import safetensors
+
     tensors = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
     metadata = {
         "classes": json.dumps(list(model.classes)),

@@ -12,15 +12,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
-
-from linclass_cli.config import Config, leaves, owners
+from linclass_cli.config import FILE_NAME, Config, config_of, leaves
 from linclass_cli.errors import MissingError, SettingsError, did_you_mean
+from linclass_cli.sections import Setting
 
-FILE_NAME = "linclass.toml"
 PRESETS = Path(__file__).parent / "presets"
 ENV_PREFIX = "LINCLASS_"
 # Read elsewhere: the first two choose sources, the last one belongs to the tests.
@@ -36,22 +33,15 @@ def env_name(key: str) -> str:
     return ENV_PREFIX + key.upper().replace(".", "_")
 
 
-def allowed(field: FieldInfo) -> str:
+def allowed(one: Setting) -> str:
     """What a setting may be, in words."""
-    choices = get_args(field.annotation)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return ", ".join(choices)
+    if one.choices:
+        return ", ".join(one.choices)
     kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text, not empty"}
     lists = "finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
-    text = kind.get(field.annotation, lists)  # type: ignore[arg-type]
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    bounds = [
-        f"{sign} {getattr(rule, name)}"
-        for rule in field.metadata
-        for name, sign in signs.items()
-        if getattr(rule, name, None) is not None
-    ]
-    return " ".join([text, " and ".join(bounds)]).strip()
+    bounds = [f"{sign} {one.bounds[name]}" for name, sign in signs.items() if name in one.bounds]
+    return " ".join([kind.get(one.kind, lists), " and ".join(bounds)]).strip()
 
 
 @dataclass(frozen=True)
@@ -97,14 +87,15 @@ def resolve(
         if name.startswith(ENV_PREFIX) and name not in ENV_OTHERS:
             key, value = _from_environment(name, text)
             given[key] = _Given(value, f"environment {name}", ENVIRONMENT)
-    fields = dict(leaves())
+    settings = dict(leaves())
     for key, (flag, value) in (flags or {}).items():
-        given[key] = _Given(_from_text(fields[key], value) if isinstance(value, str) else value, flag, FLAG)
+        given[key] = _Given(_from_text(settings[key], value) if isinstance(value, str) else value, flag, FLAG)
     return _build(given)
 
 
 def _build(given: dict[str, _Given]) -> Resolved:
     config = _validate(given)
+    settings = dict(leaves())
     # A setting that the chosen solver or feature does not have is an error, unless it comes with a preset:
     # `--solver lbfgs` may overrule one that sets both sgd and its learning rate.
     for key, one in list(given.items()):
@@ -112,8 +103,8 @@ def _build(given: dict[str, _Given]) -> Resolved:
         choice = config.choice(section)
         if choice is None:
             continue
-        owners = type(getattr(config, section)).only_for.get(name)
-        if owners is None or choice in owners:
+        owners = settings[key].only_for
+        if not owners or choice in owners:
             continue
         deciding = [f"{section}.name"] + (["model.loss"] if section == "solver" else [])
         if one.rank == PRESET and max((given[d].rank for d in deciding if d in given), default=0) > PRESET:
@@ -139,28 +130,26 @@ def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> Set
 
 
 def _validate(given: dict[str, _Given]) -> Config:
-    nested: dict[str, Any] = {}
-    for key, one in given.items():
-        section, _, name = key.rpartition(".")
-        (nested.setdefault(section, {}) if section else nested)[name] = one.value
-    try:
-        return Config.model_validate(nested)
-    except ValidationError as error:
-        problems = error.errors()
-    fields = dict(leaves())
-    first = problems[0]
-    location = [str(part) for part in first["loc"]]
-    key = next((k for k in (".".join(location[:2]), location[0]) if k in given), ".".join(location))
-    culprit = given.get(key)
+    values: dict[str, Any] = {}
+    wrong: list[tuple[str, Setting]] = []
+    for key, one in leaves():
+        if key in given:
+            try:
+                values[key] = one.check(given[key].value)
+            except (ValueError, OverflowError):
+                wrong.append((key, one))
+    if not wrong:
+        return config_of(values)
+    key, one = wrong[0]
+    culprit = given[key]
     hint = ""
-    if first["type"] == "literal_error" and culprit and isinstance(culprit.value, str):
-        choices = {choice: choice for choice in get_args(fields[key].annotation)}
+    if one.choices and isinstance(culprit.value, str):
+        choices = {choice: choice for choice in one.choices}
         hint = did_you_mean(culprit.value, choices | (_SYNONYMS if key == "model.loss" else {}))
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    value = json.dumps(culprit.value, default=str) if culprit else "?"
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    value = json.dumps(culprit.value, default=str)
     raise SettingsError(
-        f"{key} = {value[:120]} (from {culprit.source if culprit else '?'}): "
-        f"allowed is {allowed(fields[key]) if key in fields else first['msg']}{hint}{more}"
+        f"{key} = {value[:120]} (from {culprit.source}): allowed is {allowed(one)}{hint}{more}"
     )
 
 
@@ -211,9 +200,9 @@ def _add_toml(given: dict[str, _Given], path: Path, source: str, rank: int) -> N
 def _from_environment(name: str, text: str) -> tuple[str, Any]:
     # Two underscores between section and key are fine, too: other tools want them.
     wanted = name.replace("__", "_")
-    for key, field in leaves():
+    for key, one in leaves():
         if env_name(key) == wanted:
-            return key, _from_text(field, text)
+            return key, _from_text(one, text)
     known = [env_name(key) for key, _ in leaves()]
     raise SettingsError(
         f"unknown key {name} (from the environment){did_you_mean(name, known)}; "
@@ -221,12 +210,11 @@ def _from_environment(name: str, text: str) -> tuple[str, Any]:
     )
 
 
-def _from_text(field: FieldInfo, text: str) -> Any:
-    """What a text from a shell means: "5" is a number there. Ranges are checked with everything else."""
-    adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)  # type: ignore[arg-type]
+def _from_text(one: Setting, text: str) -> Any:
+    """What a text means to a setting; text that means nothing to it is found with everything else."""
     try:
-        return adapter.validate_python(text, strict=False)
-    except ValidationError:
+        return one.parse(text)
+    except ValueError:
         return text
 
 
@@ -238,14 +226,12 @@ def commented_toml() -> str:
         "# Every line below shows a default; remove the # to change it.",
     ]
     section = ""
-    for key, field in leaves():
-        head, _, name = key.rpartition(".")
+    for key, one in leaves():
+        head = key.rpartition(".")[0]
         if head != section:
             section = head
             lines += ["", f"[{head}]"]
-        only = owners(key)
-        note = f" ({' and '.join(only)} only)" if only else ""
-        lines += ["", f"# {field.description}{note}", f"# Allowed: {allowed(field)}"]
-        value = field.get_default(call_default_factory=True)
-        lines.append(f"#{name} = {json.dumps(value)}")
+        note = f" ({' and '.join(one.only_for)} only)" if one.only_for else ""
+        lines += ["", f"# {one.description}{note}", f"# Allowed: {allowed(one)}"]
+        lines.append(f"#{one.name} = {json.dumps(one.default)}")
     return "\n".join(lines) + "\n"

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from linclass_cli.compilation import COMPILATION
-from linclass_cli.config import Config, leaves, owners
+from linclass_cli.config import Config, leaves
 from linclass_cli.errors import InputError, ResourceError, SettingsError
 from linclass_cli.features import FEATURES, Extractor, make_extractor
 from linclass_cli.kernel_cache import kernel_folder, remove_unused
@@ -88,9 +88,9 @@ def _extractions(scratch: Path) -> Iterator[Job]:
 def _changes(feature: str) -> Iterator[dict[str, Any]]:
     """Each other choice of each setting of the feature, and for numbers the one below."""
     for key, field in leaves():
-        if feature in owners(key):
-            kind, default = field.annotation, field.default
-            others = [default - 1] if kind is int else [not default] if kind is bool else get_args(kind)
+        if feature in field.only_for:
+            kind, default = field.kind, field.default
+            others = [default - 1] if kind is int else [not default] if kind is bool else field.choices
             yield from ({key: other} for other in others)
 
 

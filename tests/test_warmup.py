@@ -29,7 +29,7 @@ def run(*arguments):
     try:
         app([*arguments, "--quiet", "--json"], prog_name="linclass")
     except SystemExit as end:
-        assert end.code == 0, arguments
+        assert end.code in (0, 3), arguments  # 3: this solver is not for this loss
 
 for arguments in json.loads(sys.argv[1]):
     run(*arguments)
@@ -62,10 +62,6 @@ def commands() -> list[list[str]]:
         given.append(["extract", *FAST, *more])
     for loss in LOSSES:
         for solver in SOLVERS:
-            if (loss == "hinge" and solver in ("lbfgs", "newton")) or (
-                solver == "closed" and loss != "ridge"
-            ):
-                continue
             limit = {"sgd": ["--epochs", "2"], "closed": []}.get(solver, ["--max-iterations", "3"])
             fit = ["--loss", loss, "--solver", solver, *limit]
             given.append(["train", *FAST, *fit, "--val-fraction", "0"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import Session, command
 from linclass_cli.errors import IntegrityError
 from linclass_cli.show.tables import print_line, print_table
@@ -14,7 +15,7 @@ HELP = "List and verify the datasets and features in the cache folder.\n\nExampl
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help=HELP, no_args_is_help=True)
+    group = typer.Typer(cls=Group, help=HELP, no_args_is_help=True)
     app.add_typer(group, name="cache", rich_help_panel="What is there")
 
     @command(group, name="list")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from linclass_cli.atomic import write_bytes
+from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import Session, command
-from linclass_cli.config import leaves
+from linclass_cli.config import FILE_NAME, leaves
 from linclass_cli.errors import InputError
-from linclass_cli.settings import FILE_NAME, commented_toml, env_name
 from linclass_cli.show.tables import print_line, print_table
 
 HELP = "Show the settings and where each comes from, or write a commented file of them.\n\n\
@@ -19,7 +19,7 @@ Example: linclass config show --preset course"
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help=HELP, no_args_is_help=True)
+    group = typer.Typer(cls=Group, help=HELP, no_args_is_help=True)
     app.add_typer(group, name="config", rich_help_panel="What is there")
 
     @command(group)
@@ -30,7 +30,9 @@ def add(app: typer.Typer) -> None:
 
         Example: linclass config show --preset course --json
         """
-        values = session.config.model_dump(mode="json")
+        from linclass_cli.settings import env_name
+
+        values = asdict(session.config)
         table = []
         for key, _ in leaves():
             section, _, name = key.rpartition(".")
@@ -58,6 +60,9 @@ def add(app: typer.Typer) -> None:
 
         Example: linclass config init
         """
+        from linclass_cli.atomic import write_bytes
+        from linclass_cli.settings import commented_toml
+
         if path.exists() and not force:
             raise InputError(f"{path} is there already; --force replaces it")
         write_bytes(path, commented_toml().encode())
@@ -65,6 +70,6 @@ def add(app: typer.Typer) -> None:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ",".join(f"{item:.3g}" for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)

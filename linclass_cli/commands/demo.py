@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import typer
 
 from linclass_cli.commands.fitting import Saved, run_cv, run_train
 from linclass_cli.commands.session import Session, command
-from linclass_cli.config import Config, DataConfig
+from linclass_cli.config import Config, DataConfig, LossName
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import percent, print_line, print_table, seconds
@@ -34,9 +34,10 @@ def add(app: typer.Typer) -> None:
             cache_dir=given.cache_dir, threads=given.threads, seed=given.seed, data=DataConfig(name=DATASET)
         )
         session.notice("demo: extract, train, cv and plot on embedded pictures")
+        losses: tuple[LossName, ...] = ("softmax", "hinge")
         with compiling_shown(session.quiet):
             extracted = _extract(session, base)
-            runs = [run_train(session, _with_loss(base, loss), None) for loss in ("softmax", "hinge")]
+            runs = [run_train(session, _with_loss(base, loss), None) for loss in losses]
             runs.append(run_cv(session, _with_loss(base, "softmax"), None))
         figures = _plot(session, runs)
         total = time.perf_counter() - began
@@ -50,9 +51,8 @@ def add(app: typer.Typer) -> None:
         session.answer(answer, lambda: _show(extracted, runs, figures, total))
 
 
-def _with_loss(config: Config, loss: str) -> Config:
-    model = config.model.model_copy(update={"loss": loss})
-    return config.model_copy(update={"model": model})
+def _with_loss(config: Config, loss: LossName) -> Config:
+    return replace(config, model=replace(config.model, loss=loss))
 
 
 def _extract(session: Session, config: Config) -> dict[str, Any]:

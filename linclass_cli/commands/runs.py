@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import Session, command
 from linclass_cli.errors import LinclassError
 from linclass_cli.show.tables import percent, print_facts, print_line, print_table
@@ -15,7 +16,7 @@ HELP = "List the recorded runs, or show one.\n\nExample: linclass runs list"
 
 
 def add(app: typer.Typer) -> None:
-    group = typer.Typer(help=HELP, no_args_is_help=True)
+    group = typer.Typer(cls=Group, help=HELP, no_args_is_help=True)
     app.add_typer(group, name="runs", rich_help_panel="What is there")
 
     @command(group)

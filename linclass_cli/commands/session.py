@@ -1,4 +1,4 @@
-"""What every command shares: its options are made from the config's models, and resolved into one Session.
+"""What every command shares: its options are made from the config's settings, and resolved into one Session.
 
 ``@command(app, "data", "feature", "model.loss", …)`` gives a function those settings as options, beside the
 options that every command takes, and calls it with a Session in their place.
@@ -6,18 +6,17 @@ options that every command takes, and calls it with a Session in their place.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_args, get_origin
+from typing import Annotated, Any, Optional
 
 import typer
-from pydantic.fields import FieldInfo
 
-from linclass_cli.config import Config, leaves, owners
-from linclass_cli.settings import resolve
+from linclass_cli.commands.deferred import defer
+from linclass_cli.config import Config, leaves
+from linclass_cli.sections import Setting
 from linclass_cli.show.tables import notice, print_json
 
 # Flags that are not the last part of their key.
@@ -70,29 +69,31 @@ def command(
     """Register a command that takes the named settings (keys or whole sections) as options."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        keys = dict(_wanted(settings))
-        own = [
-            p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "session"
-        ]
-        parameters = [
-            inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-            *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
-            *(_parameter(key, field) for key, field in keys.items()),
-            *_common(),
-        ]
-
-        @functools.wraps(function)
-        def run(**given: Any) -> None:
-            session = _begin(given, keys)
-            function(session, **{p.name: given[p.name] for p in own})
-
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__doc__ = paragraphs(function.__doc__ or "")
-        run.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(name, rich_help_panel=panel)(run)
+        text = paragraphs(function.__doc__ or "")
+        defer(app, name or function.__name__, text, panel, lambda: _with_options(function, settings))
         return function
 
     return register
+
+
+def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> Callable[..., None]:
+    """The function as Typer wants it: the settings, and what every command takes, are in its signature."""
+    keys = dict(_wanted(settings))
+    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "session"]
+    parameters = [
+        inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
+        *(_parameter(key, one) for key, one in keys.items()),
+        *_common(),
+    ]
+
+    def run(**given: Any) -> None:
+        session = _begin(given, keys)
+        function(session, **{p.name: given[p.name] for p in own})
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
 
 
 def paragraphs(text: str) -> str:
@@ -105,23 +106,22 @@ def flag_of(key: str) -> str:
     return "--" + _FLAGS.get(key, key.rpartition(".")[2]).replace("_", "-")
 
 
-def _wanted(settings: tuple[str, ...]) -> Iterator[tuple[str, FieldInfo]]:
-    for key, field in leaves():
+def _wanted(settings: tuple[str, ...]) -> Iterator[tuple[str, Setting]]:
+    for key, one in leaves():
         if key in settings or key.partition(".")[0] in settings:
-            yield key, field
+            yield key, one
 
 
-def _parameter(key: str, field: FieldInfo, panel: str | None = None) -> inspect.Parameter:
-    choices = get_args(field.annotation) if get_origin(field.annotation) is not tuple else ()
+def _parameter(key: str, one: Setting, panel: str | None = None) -> inspect.Parameter:
+    choices = one.choices
     # Numbers come as text: what is wrong with one, the config says, with key, value and what is allowed.
-    kind = bool if field.annotation is bool else str
-    metavar = {int: "INT", float: "NUMBER", str: "TEXT"}.get(field.annotation, "LIST")  # type: ignore[arg-type]
-    default = field.get_default(call_default_factory=True)
+    kind = bool if one.kind is bool else str
+    metavar = {int: "INT", float: "NUMBER", str: "TEXT"}.get(one.kind, "LIST")
     flag = flag_of(key)
-    note = f" ({', '.join(owners(key))} only)" if owners(key) else ""
+    note = f" ({', '.join(one.only_for)} only)" if one.only_for else ""
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=with_default(f"{field.description}{note}", _shown(default)),
+        help=with_default(f"{one.description}{note}", _shown(one.default)),
         metavar="|".join(choices) or (None if kind is bool else metavar),
         show_default=False,
         autocompletion=(lambda: list(choices)) if choices else None,
@@ -149,9 +149,9 @@ def _common() -> list[inspect.Parameter]:
         hint = Annotated[kind, typer.Option(*flags, help=text, rich_help_panel=_COMMON, show_default=False)]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
-    fields = dict(leaves())
+    settings = dict(leaves())
     return [
-        *(_parameter(key, fields[key], _COMMON) for key in ("cache_dir", "threads")),
+        *(_parameter(key, settings[key], _COMMON) for key in ("cache_dir", "threads")),
         option(
             "config_file",
             Path | None,
@@ -165,7 +165,9 @@ def _common() -> list[inspect.Parameter]:
     ]
 
 
-def _begin(given: dict[str, Any], keys: dict[str, FieldInfo]) -> Session:
+def _begin(given: dict[str, Any], keys: dict[str, Setting]) -> Session:
+    from linclass_cli.settings import resolve
+
     flags = {}
     for key in (*keys, "cache_dir", "threads"):
         value = given[key.replace(".", "__")]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from linclass_cli.config import Config
-from linclass_cli.learn.fit import evaluate_model, make_model, make_problem
+from linclass_cli.learn.bounds import hinge_lower_bound
+from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, evaluate
+from linclass_cli.learn.ridge_path import ridge_path
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.solvers.iterate import check_finite
-from linclass_cli.learn.solvers.newton import newton_steps
+from linclass_cli.learn.solvers.newton import MOST_EIGEN, newton_steps
+from linclass_cli.learn.solvers.smoothed import smoothed_steps
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Features
@@ -27,6 +30,8 @@ from linclass_cli.store import Features
 class Cell:
     """One fold with one strength: where its fit ended, and the accuracy on the images it never saw.
 
+    ``gap_bound``: the objective's distance to the optimum at most, relative; None where nothing proves one.
+    ``curve``: the accuracy on the held-out images at the start and after each step.
     ``fold`` is None for the refit on everything, which has no held-out part.
     """
 
@@ -35,11 +40,22 @@ class Cell:
     iterations: int
     objective: float
     gradient_norm: float
+    gap_bound: float | None
     converged: bool
     train_accuracy: float
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
+    curve: list[float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All folds with one strength, under way: the held-out accuracy of each, after a step."""
+
+    l2: float
+    step: int
+    val_accuracy: list[float]
 
 
 def choose(strengths: list[float], accuracy: Any) -> dict[str, Any]:
@@ -65,8 +81,10 @@ def choose(strengths: list[float], accuracy: Any) -> dict[str, Any]:
 
 def cross_validate(
     features: Features, classes: tuple[str, ...], config: Config
-) -> Generator[Cell, None, Outcome]:
-    """What the command ``cv`` does between the features and the run record; yields every cell as it is done.
+) -> Generator[Cell | Progress, None, Outcome]:
+    """What the command ``cv`` does between the features and the run record.
+
+    Yields every cell as it is done, and the steps in between where all folds are solved together.
 
     Each fold has its own scaling and is solved from the strongest l2 to the weakest; solvers that can start
     somewhere start at the last solution. The weights of a cell are those its solver ended with: choosing the
@@ -78,19 +96,19 @@ def cross_validate(
     strengths = list(config.cv.l2)
     for fold in range(config.cv.folds):
         check_classes(y[fold_of != fold], k, f"the training part of fold {fold}")
-    together = config.solver_name == "newton"
     cells: list[Cell] = []
-    for cell in (_folds_together if together else _fold_by_fold)(features, fold_of, k, config):
-        cells.append(cell)
-        yield cell
+    for event in _way(features, config)(features, fold_of, k, config):
+        if isinstance(event, Cell):
+            cells.append(event)
+        yield event
     by_place = {(cell.l2, cell.fold): cell.val_accuracy for cell in cells}
     accuracy = [[by_place[l2, fold] for fold in range(config.cv.folds)] for l2 in strengths]
     choice = choose(strengths, accuracy)
 
     cell_began = time.perf_counter()
     everything = make_problem(features, np.arange(len(y)), choice["best_l2"], k, config)
-    final = _solve(everything, config, None)
-    cells.append(_cell(None, everything.l2, final, (None, None), time.perf_counter() - cell_began))
+    *_, final = _iterates(everything, config, None)
+    cells.append(_cell(None, everything, final, (None, None), [], time.perf_counter() - cell_began))
     yield cells[-1]
     model = make_model(everything, final.W, final.b, classes, features.key)
     test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y)
@@ -111,10 +129,19 @@ def cross_validate(
         "test_loss": test_loss,
         "objective": final.at.value,
         "gradient_norm": final.at.gradient_norm,
+        "gap_bound": cells[-1].gap_bound,
         "converged": all(cell.converged for cell in cells),
         "seconds": time.perf_counter() - began,
     }
     return Outcome(metrics, [asdict(cell) for cell in cells], model)
+
+
+def _way(features: Features, config: Config) -> Callable[..., Iterator[Cell | Progress]]:
+    if config.solver_name in ("newton", "smoothed"):
+        return _folds_together
+    if config.solver_name == "closed" and features.train.X.shape[1] <= MOST_EIGEN:
+        return _by_ridge_path
+    return _fold_by_fold
 
 
 def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
@@ -128,55 +155,112 @@ def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) ->
         for l2 in reversed(config.cv.l2):
             began = time.perf_counter()
             problem = Problem(part, config.model.loss, l2, k, config.seed)
-            last = _solve(problem, config, last)
-            val = evaluate(validation, problem.loss, last.W, last.b)
-            yield _cell(fold, l2, last, val, time.perf_counter() - began)
+            curve = []
+            for last in _iterates(problem, config, last):
+                val = evaluate(validation, problem.loss, last.W, last.b)
+                curve.append(val[1])
+            assert last is not None
+            yield _cell(fold, problem, last, val, curve, time.perf_counter() - began)
 
 
-def _folds_together(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
+def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scaling]:
+    """One for each fold, learned from its training part. "none" is centred all the same: the bias takes it up."""
+    X, n = features.train.X, len(fold_of)
+    if config.model.scale == "none":
+        center = fit_scaling("standard", X, np.arange(n)).mean
+        return [Scaling(center, np.ones_like(center))] * config.cv.folds
+    return [
+        fit_scaling(config.model.scale, X, np.flatnonzero(fold_of != fold)) for fold in range(config.cv.folds)
+    ]
+
+
+def _by_ridge_path(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
+    X, y, began = features.train.X, features.train.y, time.perf_counter()
+    scalings = _scalings(features, fold_of, config)
+    for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, list(config.cv.l2), k):
+        check_finite(at, 1, "the features are too large; scale them, or raise l2")
+        rows = np.flatnonzero(fold_of != fold)
+        problem = Problem(Part(X, rows, y[rows], scalings[fold]), config.model.loss, l2, k, config.seed)
+        val = at.held or (None, None)
+        now = time.perf_counter()
+        yield _cell(fold, problem, Iterate(1, W, b, at, True), val, [at.held[1]] if at.held else [], now - began)
+        began = now
+
+
+def _folds_together(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell | Progress]:
     """All folds in lockstep by Newton's method, from the strongest l2 to the weakest, started at the last."""
     X, y, folds = features.train.X, features.train.y, config.cv.folds
-    # Without scaling the features are centred all the same, which the bias takes up: only W is penalised.
-    center = fit_scaling("standard", X, np.arange(len(y))).mean
-    scalings = [fit_scaling(config.model.scale, X, np.flatnonzero(fold_of != fold)) for fold in range(folds)]
-    if config.model.scale == "none":
-        scalings = [Scaling(center, np.ones_like(center))] * folds
+    scalings = _scalings(features, fold_of, config)
     W, b = np.zeros((folds, k, X.shape[1])), np.zeros((folds, k))
-    options = config.solver.options("newton")
+    options = config.solver.options(config.solver_name)
     for l2 in reversed(config.cv.l2):
         began = time.perf_counter()
-        problems = FoldProblems(X, y, fold_of, scalings, config.model.loss, l2, k, config.seed)
-        *_, state = newton_steps(problems, options["gap"], options["max_iterations"], W, b)
+        curves: list[list[float]] = [[] for _ in range(folds)]
+        parts = [np.flatnonzero(fold_of != fold) for fold in range(folds)]
+        alone = [
+            Problem(Part(X, rows, y[rows], scaling), config.model.loss, l2, k, config.seed)
+            for rows, scaling in zip(parts, scalings, strict=True)
+        ]
+
+        def model_of(width: float, l2: float = l2) -> FoldProblems:
+            holds, strengths = np.arange(folds), np.full(folds, l2)
+            return FoldProblems(
+                X, y, fold_of, holds, scalings, config.model.loss, strengths, k, config.seed, width
+            )
+
+        def lower_bounds(W: Array, b: Array, width: float, alone: list[Problem] = alone) -> Array:
+            return np.array(
+                [hinge_lower_bound(p.part, p.l2, W[i], b[i], width) for i, p in enumerate(alone)]
+            )
+
+        steps = (
+            smoothed_steps(model_of, lower_bounds, options["duality_gap"], options["max_iterations"], W, b)
+            if config.solver_name == "smoothed"
+            else newton_steps(model_of(0.0), options["gap"], options["max_iterations"], W, b)
+        )
+        for state in steps:
+            shown = [at.held[1] if at.held else 0.0 for at in state.at]
+            if state.step == len(curves[0]):  # a last state may stand again, with what is known of it by then
+                for curve, value in zip(curves, shown, strict=True):
+                    curve.append(value)
+                yield Progress(l2, state.step, shown)
         W, b = state.W, state.b
         seconds = (time.perf_counter() - began) / folds
         for fold in range(folds):
-            at = state.at[fold]
+            at, gap = state.at[fold], float(state.gap[fold])
             check_finite(at, state.step, "the features are too large; scale them, or raise l2")
-            last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]))
-            yield _cell(fold, l2, last, at.held or (None, None), seconds)
+            known = gap if np.isfinite(gap) else None
+            last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]), known)
+            yield _cell(fold, alone[fold], last, at.held or (None, None), curves[fold], seconds)
 
 
-def _solve(problem: Problem, config: Config, start: Iterate | None) -> Iterate:
+def _iterates(problem: Problem, config: Config, start: Iterate | None) -> Iterator[Iterate]:
     options = config.solver.options(config.solver_name)
-    if config.solver_name in ("newton", "lbfgs") and start is not None:
+    if config.solver_name in ("newton", "lbfgs", "smoothed") and start is not None:
         options["start"] = (start.W, start.b)
-    *_, last = SOLVERS[config.solver_name](problem, **options)
-    return last
+    return SOLVERS[config.solver_name](problem, **options)
 
 
 def _cell(
-    fold: int | None, l2: float, last: Iterate, val: tuple[float | None, float | None], seconds: float
+    fold: int | None,
+    problem: Problem,
+    last: Iterate,
+    val: tuple[float | None, float | None],
+    curve: list[float],
+    seconds: float,
 ) -> Cell:
     at = last.at
     return Cell(
         fold=fold,
-        l2=l2,
+        l2=problem.l2,
         iterations=last.iteration,
         objective=at.value,
         gradient_norm=at.gradient_norm,
+        gap_bound=proven_gap(problem, last),
         converged=last.converged,
         train_accuracy=at.accuracy,
         val_loss=val[0],
         val_accuracy=val[1],
         seconds=seconds,
+        curve=curve,
     )

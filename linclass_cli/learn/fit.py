@@ -11,9 +11,10 @@ import numpy as np
 
 from linclass_cli.config import Config
 from linclass_cli.errors import InputError
+from linclass_cli.learn.bounds import gap_bound, relative
 from linclass_cli.learn.objective import Part, Problem, Value, evaluate
 from linclass_cli.learn.scaling import Scaling, fit_scaling
-from linclass_cli.learn.solvers import SOLVERS
+from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.splits import check_classes, hold_out
 from linclass_cli.runs import Model, Outcome
 from linclass_cli.store import Features
@@ -38,11 +39,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model (its weights a copy of the best validation step's) and how the solver ended."""
+    """A model (its weights a copy of the best validation step's) and how the solver ended.
+
+    ``gap_bound``: the objective's distance to the optimum at the end, at most, relative; None without a bound.
+    """
 
     model: Model
     best: Step
     last: Step
+    gap_bound: float | None
     converged: bool
     steps: list[Step]
 
@@ -59,20 +64,26 @@ def fit(
     steps: list[Step] = []
     best: Step | None = None
     model: Model | None = None
-    converged = False
     options = config.solver.options(config.solver_name)
     for iterate in SOLVERS[config.solver_name](problem, **options):
         candidate = make_model(problem, iterate.W, iterate.b, classes, feature_key)
         val = evaluate(validation, problem.loss, iterate.W, iterate.b) if validation else (None, None)
         step = _step(iterate.iteration, iterate.at, val, time.perf_counter() - began)
+        if steps and steps[-1].iteration == step.iteration:
+            continue  # the last one again, with what is known of it by then
         steps.append(step)
-        converged = iterate.converged
         if best is None or val[1] is None or val[1] > (best.val_accuracy or 0.0):
             best, model = step, candidate
         yield step
     assert best is not None
     assert model is not None
-    return Fitted(model, best, steps[-1], converged, steps)
+    return Fitted(model, best, steps[-1], proven_gap(problem, iterate), iterate.converged, steps)
+
+
+def proven_gap(problem: Problem, last: Iterate) -> float | None:
+    """The objective's distance to the optimum at most, relative: the solver's own proof, or another."""
+    gap = last.gap if last.gap is not None else gap_bound(problem, last.at, last.W, last.b)
+    return relative(gap, last.at.value)
 
 
 def train(features: Features, classes: tuple[str, ...], config: Config) -> Generator[Step, None, Outcome]:
@@ -102,6 +113,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
         "steps": fitted.last.iteration,
         "objective": fitted.last.objective,
         "gradient_norm": fitted.last.gradient_norm,
+        "gap_bound": fitted.gap_bound,
         "converged": fitted.converged,
         "seconds": time.perf_counter() - began,
     }

@@ -1,4 +1,4 @@
-"""The problems of a cross-validation, one a fold, over the same X: read once, a tile serves all of them.
+"""The problems of a cross-validation, folds x strengths, over the same X: read once, a tile serves them all.
 
 A tile of R rows is loaded and scaled once, T (R, d). All problems' weights side by side are one matrix, so
 their scores are one product, S = T W' (R, P k), at BLAS's speed; the row kernel zeroes the rows that a
@@ -21,12 +21,13 @@ from linclass_cli.learn.losses import (
     Array,
     curvature_rows,
     loss_rows,
+    mean_curvature,
     times_curvature,
 )
 from linclass_cli.learn.objective import Part, Value
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_ROWS, gram
-from linclass_cli.learn.tiles import load
+from linclass_cli.learn.tiles import PARTIAL_VALUES, load
 from linclass_cli.threads import Spans, in_chunks
 
 TILE_ROWS = 512
@@ -48,7 +49,15 @@ def fold_times(loss: int, Q: Array, S: Array, k: int) -> None:
 
 @kernel()
 def fold_rows(
-    loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array, counts: Array
+    loss: int,
+    width: float,
+    S: Array,
+    y: Array,
+    fold: Array,
+    problems: Array,
+    k: int,
+    sums: Array,
+    counts: Array,
 ) -> None:
     """The row kernels for P problems at once: S (R, P k) becomes dloss/dS, 0 where the row is held out.
 
@@ -69,7 +78,7 @@ def fold_rows(
                 if rows[r, j] > rows[r, best]:
                     best = j
             hits[r] = best == y[i]
-    loss_rows(loss, rows, labels, losses)
+    loss_rows(loss, width, rows, labels, losses)
     for i in range(R):
         for p in range(P):
             r = i * P + p
@@ -81,42 +90,44 @@ def fold_rows(
 
 
 @kernel()
-def fold_curvature(loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int, sums: Array) -> None:
-    """`curvature_rows` for P problems at once, 0 for rows held out; sums (P k,): the diagonals' sums."""
+def fold_curvature(
+    loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int
+) -> None:
+    """`curvature_rows` for P problems at once, 0 for rows held out."""
     R, P = S.shape[0], problems.shape[0]
     rows = S.reshape((R * P, k))
     labels = np.empty(R * P, np.int64)
     for i in range(R):
         labels[i * P : (i + 1) * P] = y[i]
-    curvature_rows(loss, rows, labels)
+    curvature_rows(loss, width, rows, labels)
     for i in range(R):
         for p in range(P):
             r = i * P + p
             if fold[i] == problems[p]:
                 rows[r, :] = 0
-            for j in range(k):
-                q = rows[r, j]
-                sums[p * k + j] += q * (1 - q) if loss == 0 else q
 
 
 class FoldProblems:
-    """P problems as a `solvers.newton.Model`: problem p trains on the rows whose fold is not p."""
+    """P problems as a `solvers.newton.Model`: problem p trains on the rows whose fold is not ``holds[p]``."""
 
     def __init__(
         self,
         X: Array,
         y: Array,
         fold_of: Array,
+        holds: Array,
         scalings: list[Scaling],
         loss: str,
-        l2: float,
+        l2: Array,
         k: int,
         seed: int,
+        width: float = 0.0,
     ) -> None:
-        """X (n, d), y (n,), fold_of (n,) in 0 .. P-1; one scaling a fold, learned from its training rows."""
-        P, (n, d) = len(scalings), X.shape
-        self.shape, self.rows, self.l2 = (P, k, d), n, np.full(P, l2)
-        self.X, self.y, self.fold_of, self.loss = X, y, fold_of, LOSS_NUMBER[loss]
+        """X (n, d), y (n,), fold_of (n,); holds (P,), l2 (P,) and a scaling for each of the P problems."""
+        n, d = X.shape
+        self.shape, self.rows, self.l2 = (len(holds), k, d), n, np.asarray(l2, np.float64)
+        self.X, self.y, self.fold_of, self.holds = X, y, fold_of, holds
+        self.name, self.loss, self.width = loss, LOSS_NUMBER[loss], width
         self.base = scalings[0]
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
@@ -126,13 +137,14 @@ class FoldProblems:
     def values(self, which: Array, W: Array, b: Array) -> list[Value]:
         """The objectives of the problems ``which`` (p,) at W (p, k, d), b (p, k)."""
         p, k, _ = W.shape
+        holds = self.holds[which]
         sums, counts = np.zeros((BLOCKS, 2, p)), np.zeros((BLOCKS, 2, p), np.int64)
 
         def each(t: int, _: slice, tile: Array, S: Array) -> None:
-            fold_rows(self.loss, S, self.y[tile], self.fold_of[tile], which, k, sums[t], counts[t])
+            fold_rows(self.loss, self.width, S, self.y[tile], self.fold_of[tile], holds, k, sums[t], counts[t])
 
         dW, db = self._pass(self.everything, which, W, b, each, True)
-        held = np.array([np.count_nonzero(self.fold_of == fold) for fold in which])
+        held = np.array([np.count_nonzero(self.fold_of == fold) for fold in holds])
         rows = np.stack([self.rows - held, held])
         losses, shares = sums.sum(axis=0) / rows, counts.sum(axis=0) / rows
         l2 = self.l2[which]
@@ -146,21 +158,22 @@ class FoldProblems:
         ]
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:
-        """Keep the curvatures on a share of the rows; their means over each problem's own, (p, k)."""
+        """Keep the curvatures on a share of the rows; their means over each problem's own, (p, k, k)."""
         p, k, _ = W.shape
-        self.bent = which
+        self.bent, holds = which, self.holds[which]
         self.sample = np.sort(self.order[: max(1, round(share * self.rows))])
         self.Q = np.empty((len(self.sample), p * k), self.X.dtype)
-        sums = np.zeros((BLOCKS, p * k))
 
-        def each(t: int, at: slice, tile: Array, S: Array) -> None:
-            fold_curvature(self.loss, S, self.y[tile], self.fold_of[tile], which, k, sums[t])
+        def each(_: int, at: slice, tile: Array, S: Array) -> None:
+            fold_curvature(self.loss, self.width, S, self.y[tile], self.fold_of[tile], holds, k)
             self.Q[at] = S
 
         self._pass(self.sample, which, W, b, each, False)
         fold = self.fold_of[self.sample]
-        self.sampled = np.array([max(1, np.count_nonzero(fold != f)) for f in which])
-        return np.asarray(sums.sum(axis=0).reshape(p, k) / self.sampled[:, None])
+        self.sampled = np.array([max(1, np.count_nonzero(fold != f)) for f in holds])
+        y, rows = self.y[self.sample], len(self.sample)
+        means = [mean_curvature(self.name, self.Q[:, i * k : (i + 1) * k], y) for i in range(p)]
+        return np.stack(means) * (rows / self.sampled)[:, None, None]
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
         """The products with the bent Hessians, without l2."""
@@ -192,7 +205,7 @@ class FoldProblems:
         V = (W * stretch).reshape(p * k, d).astype(dtype)
         v = (b + (W * shift).sum(axis=2)).reshape(p * k).astype(dtype)
         mean, factor = self.base.mean.astype(dtype), self.base.factor.astype(dtype)
-        blocks = max(1, min(BLOCKS, len(rows) // TILE_ROWS))
+        blocks = max(1, min(BLOCKS, len(rows) // TILE_ROWS, PARTIAL_VALUES // (p * k * d)))
         dV = np.zeros((blocks, p * k, d) if with_gradient else (blocks, 0, 0), dtype)
         dv = np.zeros((blocks, p * k))
 

@@ -21,26 +21,63 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @kernel(inner=True)
-def softmax_rows(S: Array, y: Array, out: Array) -> None:
-    """Multinomial cross-entropy: loss = log(sum_j exp s_j) - s_y; dloss/ds_j = p_j - [j = y].
+def exp_rows(S: Array) -> None:
+    """S (m, k) becomes exp(S - the maximum of its row), so that nothing overflows; NaN stays NaN.
 
-    Scores are shifted by their maximum first, so that no exponential overflows.
+    float32: Cephes' expf (Moshier 1992), about one unit in the last place, written so that it runs in vector
+    lanes: a call of the C library for each score took a third of a whole pass. What is below exp(-87), the
+    smallest that float32 holds in full, becomes that.
     """
     m, k = S.shape
     for i in range(m):
         top = S[i, 0]
         for j in range(1, k):
             top = max(top, S[i, j])
-        label = y[i]
-        of_label = S[i, label] - top
+        for j in range(k):
+            S[i, j] -= top
+    x = S.reshape(m * k)
+    if S.itemsize != 4:
+        for i in range(m * k):
+            x[i] = math.exp(x[i])
+        return
+    bits = np.empty(m * k, np.int32)
+    power = bits.view(np.float32)
+    for i in range(m * k):
+        u = np.float32(-87) if x[i] < np.float32(-87) else x[i]
+        n = np.floor(u * np.float32(1.44269504) + np.float32(0.5))
+        n = n if n > np.float32(-126) else np.float32(-126)  # a NaN, too: it is no whole number
+        # ln 2 in two parts, the first one exact in few bits.
+        r = u - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+        p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
+        p = p * r + np.float32(8.3334519073e-3)
+        p = p * r + np.float32(4.1665795894e-2)
+        p = p * r + np.float32(1.6666665459e-1)
+        p = p * r + np.float32(5.0000001201e-1)
+        x[i] = p * r * r + r + np.float32(1)
+        bits[i] = (np.int32(n) + 127) << 23  # the float32 2^n
+    for i in range(m * k):
+        x[i] *= power[i]
+
+
+@kernel(inner=True)
+def softmax_rows(S: Array, y: Array, out: Array) -> None:
+    """Multinomial cross-entropy: loss = log(sum_j exp s_j) - s_y; dloss/ds_j = p_j - [j = y]."""
+    m, k = S.shape
+    for i in range(m):
+        top = S[i, 0]
+        for j in range(1, k):
+            top = max(top, S[i, j])
+        out[i] = S[i, y[i]] - top
+    exp_rows(S)
+    for i in range(m):
         total = S.dtype.type(0)
         for j in range(k):
-            S[i, j] = math.exp(S[i, j] - top)
             total += S[i, j]
-        out[i] = math.log(total) - of_label
+        out[i] = math.log(total) - out[i]
+        share = S.dtype.type(1) / total
         for j in range(k):
-            S[i, j] /= total
-        S[i, label] -= S.dtype.type(1)
+            S[i, j] *= share
+        S[i, y[i]] -= S.dtype.type(1)
 
 
 @kernel(inner=True)
@@ -67,6 +104,34 @@ def hinge_rows(S: Array, y: Array, out: Array) -> None:
             else:
                 S[i, j] = 0
         S[i, label] = -violated
+        out[i] = loss
+
+
+@kernel(inner=True)
+def smooth_hinge_rows(S: Array, y: Array, width: float, out: Array) -> None:
+    """The hinge with its kink at 0 replaced by a parabola of that width: h(z) = (z + width/2)^2 / (2 width)
+    for abs(z) < width/2, z a margin's excess; dloss/ds_j = clip(z / width + 1/2, 0, 1). It differs from the
+    hinge by width/8 at most, and its derivatives are a feasible point of the hinge's dual (solvers/gap.py).
+    """
+    m, k = S.shape
+    half, scale = S.dtype.type(width / 2), S.dtype.type(1 / width)
+    one = S.dtype.type(1)
+    for i in range(m):
+        label = y[i]
+        threshold = S[i, label] - one
+        loss = 0.0
+        pull = S.dtype.type(0)
+        S[i, label] = threshold - half  # no excess of its own
+        for j in range(k):
+            over = S[i, j] - threshold + half
+            if not over <= 0:
+                share = one if over * scale > one else over * scale
+                loss += over - half if over * scale > one else S.dtype.type(0.5) * over * share
+                pull += share
+                S[i, j] = share
+            else:
+                S[i, j] = 0
+        S[i, label] = -pull
         out[i] = loss
 
 
@@ -109,10 +174,12 @@ LOSS_NUMBER = {name: number for number, name in enumerate(LOSSES)}
 
 
 @kernel(inner=True)
-def loss_rows(number: int, S: Array, y: Array, out: Array) -> None:
-    """The row kernel with that number in ``LOSSES``."""
+def loss_rows(number: int, width: float, S: Array, y: Array, out: Array) -> None:
+    """The row kernel with that number in ``LOSSES``; the hinge's kink is smoothed where ``width`` > 0."""
     if number == 0:
         softmax_rows(S, y, out)
+    elif number == 1 and width > 0:
+        smooth_hinge_rows(S, y, width, out)
     elif number == 1:
         hinge_rows(S, y, out)
     elif number == 2:
@@ -137,32 +204,38 @@ def count_correct(S: Array, y: Array) -> int:
 
 
 @kernel(inner=True)
-def curvature_rows(number: int, S: Array, y: Array) -> None:
+def curvature_rows(number: int, width: float, S: Array, y: Array) -> None:
     """Turn scores S (m, k) into what :func:`times_curvature` needs of d2loss/dS2 at them, in place.
 
     softmax: the probabilities p (the second derivative is diag(p) - p p'); squared-hinge: 2 where the margin
-    is short (a generalised Hessian); ridge: 1. The hinge has no curvature: zeros.
+    is short (a generalised Hessian); ridge: 1. Hinge: q_j = 1/width where the excess of j is within the
+    smoothed kink, and -(their sum) at the label, whose sign tells it apart.
     """
     m, k = S.shape
-    one = S.dtype.type(1)
-    for i in range(m):
-        if number == 0:
-            top = S[i, 0]
-            for j in range(1, k):
-                top = max(top, S[i, j])
-            total = S.dtype.type(0)
+    one, zero = S.dtype.type(1), S.dtype.type(0)
+    if number == 0:
+        exp_rows(S)
+        for i in range(m):
+            share = one / S[i].sum()
             for j in range(k):
-                S[i, j] = math.exp(S[i, j] - top)
+                S[i, j] *= share
+    elif number == 1:
+        half, q = S.dtype.type(width / 2), S.dtype.type(1 / width if width > 0 else 0.0)
+        for i in range(m):
+            threshold = S[i, y[i]] - one
+            S[i, y[i]] = threshold + one + half
+            total = zero
+            for j in range(k):
+                S[i, j] = q if abs(S[i, j] - threshold) < half else zero
                 total += S[i, j]
-            for j in range(k):
-                S[i, j] /= total
-        elif number == 2:
+            S[i, y[i]] = -total
+    elif number == 2:
+        for i in range(m):
             for j in range(k):
                 t = one if j == y[i] else -one
-                S[i, j] = 2 * one if one - t * S[i, j] > 0 else 0 * one
-        else:
-            for j in range(k):
-                S[i, j] = one if number == 3 else 0 * one
+                S[i, j] = 2 * one if one - t * S[i, j] > 0 else zero
+    else:
+        S[:] = one
 
 
 @kernel(inner=True)
@@ -170,9 +243,34 @@ def times_curvature(number: int, Q: Array, S: Array) -> None:
     """S (m, k) becomes (d2loss/dS2) S, row by row; Q (m, k) as :func:`curvature_rows` left it."""
     m, k = S.shape
     for i in range(m):
-        mean = S.dtype.type(0)
+        shift = S.dtype.type(0)
         if number == 0:
             for j in range(k):
-                mean += Q[i, j] * S[i, j]
+                shift += Q[i, j] * S[i, j]
+        elif number == 1:
+            for j in range(k):
+                if Q[i, j] < 0:
+                    shift = S[i, j]
         for j in range(k):
-            S[i, j] = Q[i, j] * (S[i, j] - mean)
+            S[i, j] = Q[i, j] * (S[i, j] - shift)
+        if number == 1:
+            pull = S[i].sum()
+            for j in range(k):
+                if Q[i, j] < 0:
+                    S[i, j] = -pull
+
+
+def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
+    """The mean of d2loss/dS2 over rows, float64 (k, k); Q (m, k) as :func:`curvature_rows` left it.
+
+    Rows of zeros count as rows: whoever has them divides by another number.
+    """
+    m, k = Q.shape
+    if loss == "softmax":
+        return np.asarray(np.diag(Q.sum(axis=0, dtype=np.float64)) - Q.T @ Q, np.float64) / m
+    total = np.diag(np.abs(Q).sum(axis=0, dtype=np.float64))
+    if loss == "hinge":
+        pulls = np.stack([Q[y == c].sum(axis=0, dtype=np.float64) for c in range(k)])
+        pulls[np.diag_indices(k)] = 0
+        total -= pulls + pulls.T
+    return total / m

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.learn.losses import LOSS_NUMBER, Array
+from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
 from linclass_cli.threads import Spans, in_chunks
@@ -52,7 +52,7 @@ class Part:
 class Problem:
     """What a solver minimises: the objective of ``loss`` and ``l2`` on ``part``, with k classes.
 
-    ``seed`` is for solvers that draw starts or orders.
+    ``seed`` is for solvers that draw starts or orders; ``width`` > 0 smooths the hinge's kink (losses.py).
     """
 
     part: Part
@@ -60,6 +60,7 @@ class Problem:
     l2: float
     k: int
     seed: int = 0
+    width: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,16 @@ class Value:
         return float(np.sqrt((self.dW**2).sum() + (self.db**2).sum()))
 
 
+def scaled(part: Part, at: slice) -> Array:
+    """The features of some rows of the part as a model sees them, in X's own precision: a copy."""
+    X, rows, _, mean, factor = _arrays(part)
+    return np.asarray((X[rows[at]] - mean) * factor)
+
+
 def objective(problem: Problem, W: Array, b: Array) -> Value:
     """The objective and its gradient at W (k, d), b (k,), any float dtype; one pass over the part."""
     part, l2 = problem.part, problem.l2
-    losses, correct, dW, db = _pass(part, problem.loss, W, b, True)
+    losses, correct, dW, db = _pass(part, problem.loss, W, b, True, problem.width)
     W = np.asarray(W, np.float64)
     mean_loss = float(losses.sum()) / part.m
     return Value(
@@ -108,21 +115,21 @@ def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
     return float(losses.sum()) / part.m, int(correct.sum()) / part.m
 
 
-def curvature(part: Part, loss: str, W: Array, b: Array) -> tuple[Array, Array]:
-    """What products with the Hessian at (W, b) need: Q (m, k), and its mean diagonal a class, (k,)."""
+def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Array, Array]:
+    """What products with the Hessian at (W, b) need, Q (m, k), and the mean of d2loss/dS2, (k, k)."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
     W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
-    Q, sums = np.empty((part.m, k), X.dtype), np.zeros((blocks, k))
+    Q = np.empty((part.m, k), X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
-            curvature_block(X, rows[at], y[at], mean, factor, W, b, number, Q[at], sums[t])
+            curvature_block(X, rows[at], y[at], mean, factor, W, b, number, width, Q[at])
 
     in_chunks(work, blocks)
-    return Q, sums.sum(axis=0) / part.m
+    return Q, mean_curvature(loss, Q, y)
 
 
 def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[Array, Array]:
@@ -142,7 +149,9 @@ def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[
     return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0, dtype=np.float64) / part.m
 
 
-def _pass(part: Part, loss: str, W: Array, b: Array, with_gradient: bool) -> tuple[Array, ...]:
+def _pass(
+    part: Part, loss: str, W: Array, b: Array, with_gradient: bool, width: float = 0.0
+) -> tuple[Array, ...]:
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
     W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
@@ -155,7 +164,7 @@ def _pass(part: Part, loss: str, W: Array, b: Array, with_gradient: bool) -> tup
         for t, _ in spans:
             at = _block(t, blocks, part.m)
             losses[t], correct[t] = sum_block(
-                X, rows[at], y[at], mean, factor, W, b, number, with_gradient, dW[t], db[t]
+                X, rows[at], y[at], mean, factor, W, b, number, width, with_gradient, dW[t], db[t]
             )
 
     in_chunks(work, blocks)

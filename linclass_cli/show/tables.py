@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 
 def print_json(value: Any) -> None:
     """One JSON value on one line of stdout; paths as text."""
+    import json  # only --json pays for it
+
     sys.stdout.write(json.dumps(value, default=str, allow_nan=False) + "\n")
     sys.stdout.flush()
 

@@ -176,19 +176,6 @@ def test_module_version_and_help_of_a_fresh_process(tmp_path):
         assert words in out
 
 
-def test_help_loads_nothing_slow(tmp_path):
-    script = (
-        "import sys\n"
-        "from linclass_cli.cli import app\n"
-        "try:\n    app(['train', '--help'])\n"
-        "except SystemExit:\n    pass\n"
-        "slow = {'numpy', 'numba', 'h5py', 'scipy', 'matplotlib', 'skimage', 'PIL'} & set(sys.modules)\n"
-        "assert not slow, slow\n"
-    )
-    process = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-
-
 def test_every_command_ends_its_help_in_an_example(linclass):
     commands = [
         [c] for c in ("download", "extract", "train", "cv", "plot", "demo", "runs", "cache", "config")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,7 @@ def test_train_learns_and_reports(loss, solver):
 def test_the_kept_weights_are_those_of_the_best_validation_step():
     """Not of the last step, not an alias of weights that later steps change."""
     f = features(120, noise_labels=0.6)
-    c = config(solver="sgd").model_copy(
-        update={"solver": SolverConfig(name="sgd", learning_rate=0.5, epochs=40)}
-    )
+    c = replace(config(), solver=SolverConfig(name="sgd", learning_rate=0.5, epochs=40))
     steps, outcome = run(train(f, CLASSES, c))
     accuracies = [step.val_accuracy for step in steps]
     best = int(np.argmax(accuracies))

@@ -74,9 +74,9 @@ def test_row_kernels_equal_their_twins(loss):
     fold, problems = np.array([0, 1, 2, 1, 0]), np.array([1, 0])
     sums, counts = np.zeros((2, 2)), np.zeros((2, 2), np.int64)
     G, Q = S.copy(), S.copy()
-    fold_rows(LOSS_NUMBER[loss], G, y, fold, problems, 3, sums, counts)
+    fold_rows(LOSS_NUMBER[loss], 0.0, G, y, fold, problems, 3, sums, counts)
     diagonal = np.zeros(6)
-    fold_curvature(LOSS_NUMBER[loss], Q, y, fold, problems, 3, diagonal)
+    fold_curvature(LOSS_NUMBER[loss], 0.0, Q, y, fold, problems, 3, diagonal)
     want_sums, want_counts = np.zeros((2, 2)), np.zeros((2, 2))
     for i in range(5):
         for p in range(2):

@@ -61,7 +61,7 @@ def test_the_number_chooses_the_same_kernel(loss):
     S, y = some_scores(5, 3)
     out, G = run_kernel(loss, S, y)
     S2, out2 = S.copy(), np.empty(5)
-    loss_rows(LOSS_NUMBER[loss], S2, y, out2)
+    loss_rows(LOSS_NUMBER[loss], 0.0, S2, y, out2)
     np.testing.assert_array_equal(S2, G)
     np.testing.assert_array_equal(out2, out)
 

@@ -13,12 +13,14 @@ from linclass_cli.learn.solvers.iterate import Iterate
 from linclass_cli.learn.solvers.lbfgs import lbfgs
 from linclass_cli.learn.solvers.newton import newton
 from linclass_cli.learn.solvers.sgd import sgd
+from linclass_cli.learn.solvers.smoothed import smoothed
 
 SOLVERS: dict[str, Callable[..., Iterator[Iterate]]] = {
     "lbfgs": lbfgs,
     "sgd": sgd,
     "closed": closed,
     "newton": newton,
+    "smoothed": smoothed,
 }
 
-__all__ = ["SOLVERS", "Iterate", "closed", "lbfgs", "newton", "sgd"]
+__all__ = ["SOLVERS", "Iterate", "closed", "lbfgs", "newton", "sgd", "smoothed"]

@@ -9,12 +9,12 @@ import numpy as np
 
 from linclass_cli.errors import InputError
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, objective
+from linclass_cli.learn.objective import Part, Problem, objective, scaled
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.threads import Spans, in_chunks
 
 TILE_VALUES = 1 << 22  # 16 MiB of float32
-STRIPE = 512  # columns of the Gram matrix that one thread computes at a time
+STRIPE = 192  # columns of the Gram matrix, at most, that one thread computes at a time
 
 
 def closed(problem: Problem) -> Iterator[Iterate]:
@@ -58,18 +58,28 @@ def _solve(gram: Array, right: Array, l2: float) -> Array:
 
 def _covariances(part: Part, k: int) -> tuple[Array, Array, Array]:
     """Of the scaled features: with themselves (d, d), with the one-hot labels (d, k), and their mean (d,)."""
+    # Centred on the way, so that products in float32 lose nothing to large means.
+    some = part.take(np.arange(min(part.m, max(1, TILE_VALUES // part.d))))
+    center = scaled(some, slice(None)).mean(axis=0, dtype=np.float64)
+    gram, cross, total = moments(part.shifted(center), k)
+    mean = total / part.m
+    share = np.bincount(part.y, minlength=k) / part.m
+    gram = gram / part.m - np.outer(mean, mean)
+    return gram, (cross / part.m - np.outer(share, mean)).T, mean + center
+
+
+def moments(part: Part, k: int) -> tuple[Array, Array, Array]:
+    """Sums over the rows of the scaled features: of x x' (d, d), of onehot x' (k, d), of x (d,); float64.
+
+    Products are in the features' own precision.
+    """
     d, dtype = part.d, part.X.dtype
     rows_of_tile = max(1, TILE_VALUES // d)
     gram, cross, total = np.zeros((d, d)), np.zeros((k, d)), np.zeros(d)
-    shift, factor = part.scaling.mean.astype(dtype), part.scaling.factor.astype(dtype)
-    # Centred on the way, so that products in float32 lose nothing to large means.
-    center = (
-        ((part.X[part.rows[:rows_of_tile]] - shift) * factor).mean(axis=0, dtype=np.float64).astype(dtype)
-    )
-    stripes = range(0, d, STRIPE)
+    stripes = range(0, d, -(-d // -(-d // STRIPE)))
     for start in range(0, part.m, rows_of_tile):
         at = slice(start, start + rows_of_tile)
-        T = (part.X[part.rows[at]] - shift) * factor - center
+        T = scaled(part, at)
         onehot = np.zeros((len(T), k), dtype)
         onehot[np.arange(len(T)), part.y[at]] = 1
         total += T.sum(axis=0, dtype=np.float64)
@@ -77,11 +87,8 @@ def _covariances(part: Part, k: int) -> tuple[Array, Array, Array]:
 
         def work(spans: Spans, T: Array = T) -> None:
             for i, _ in spans:
-                columns = slice(stripes[i], stripes[i] + STRIPE)
+                columns = slice(stripes[i], stripes[i] + stripes.step)
                 gram[:, columns] += T.T @ T[:, columns]
 
         in_chunks(work, len(stripes))
-    mean = total / part.m
-    share = np.bincount(part.y, minlength=k) / part.m
-    gram = gram / part.m - np.outer(mean, mean)
-    return gram, (cross / part.m - np.outer(share, mean)).T, mean + center
+    return gram, cross, total

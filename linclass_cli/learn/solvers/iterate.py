@@ -13,7 +13,7 @@ from linclass_cli.learn.objective import Value
 class Iterate:
     """The state after a step: W (k, d) and b (k,), owned by whoever receives them; the objective there.
 
-    ``gap``: the solver's estimate of the objective's distance to the optimum, where it makes one.
+    ``gap``: the objective's distance to the optimum at most, where the solver proves one.
     ``converged`` says that the solver's own criterion is met. It is never guessed: SGD does not claim it.
     """
 

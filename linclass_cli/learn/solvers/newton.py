@@ -4,24 +4,26 @@ Each step solves H z = -g roughly, H the Hessian, by conjugate gradients (Noceda
 7.1), and then goes along z. Three things make it cheap:
 
 - products with H use a fixed sample of the rows, which grows when the steps stop paying (Byrd et al. 2011);
-- the preconditioner: the blocks of H are close to w_c A + l2, with A the Gram matrix of the features and w_c
-  the mean curvature of class c, so one eigendecomposition of A serves every class, step, strength and fold;
+- the preconditioner: H is close to C (x) A + l2, with A the Gram matrix of the features and C (k, k) the mean
+  of d2loss/dS2, so one eigendecomposition of A serves every step, strength and fold;
 - CG stops at a tenth of the residual: on a sampled model more would be lost.
 
-It ends when the decrease that the model still promises, an estimate of the distance to the optimum, is below
-the tolerance times the objective.
+It ends when the gradient proves that the objective is within the tolerance of the optimum (bounds.py). Where
+float32 cannot prove it, or without l2, it ends when the decrease that the model still promises is a thousandth
+of the tolerance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from linclass_cli.learn.bounds import LEAST, smooth_bound
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, times_hessian
+from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, scaled, times_hessian
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 
 CG_TOLERANCE = 0.1
@@ -33,8 +35,8 @@ FIRST_SHARE, FIRST_ROWS = 0.2, 8000
 MOST_EIGEN = 2048
 # Steps that may gain nothing before a problem is given up.
 MOST_IDLE = 4
-# The tolerance is relative to the objective, or to this where the objective is smaller.
-LEAST = 0.01
+# What the model may still promise, as a share of the tolerance, where there is no proof.
+PROMISE = 1e-3
 # Relative size of differences in the objective that float32 sums may invent.
 _NOISE = 1e-8
 
@@ -51,7 +53,7 @@ class Model(Protocol):
         ...
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:
-        """Prepare products with the Hessian at (W, b) on a share of the rows; mean curvatures (p, k)."""
+        """Prepare products with the Hessian at (W, b) on a share of the rows; mean d2loss/dS2 (p, k, k)."""
         ...
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
@@ -65,7 +67,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """All problems after a step. ``gap``: estimated distance of each objective to its optimum."""
+    """All problems after a step. ``gap``: each objective's distance to its optimum at most; inf: no bound."""
 
     step: int
     W: Array
@@ -81,36 +83,52 @@ def newton_steps(model: Model, tolerance: float, max_iterations: int, W: Array, 
     W, b = W.copy(), b.copy()
     everyone = np.arange(P)
     at = model.values(everyone, W, b)
-    gap, converged = np.full(P, np.inf), np.zeros(P, bool)
-    yield State(0, W.copy(), b.copy(), list(at), gap.copy(), converged.copy())
-    precondition = Preconditioner(model.gram())
+    gap, converged = _judge(at, model.l2, tolerance)
+    yield State(0, W.copy(), b.copy(), list(at), gap, converged)
+    if converged.all():
+        return
+    grams = Gram(model.gram())
     share = min(1.0, max(FIRST_SHARE, FIRST_ROWS / model.rows))
-    which, idle = everyone, np.zeros(P, int)
+    which, idle = everyone[~converged], np.zeros(P, int)
     for step in range(1, max_iterations + 1):
-        enough = tolerance * np.array([max(abs(at[p].value), LEAST) for p in which])
-        z_W, z_b, promised = _direction(model, which, W[which], b[which], at, share, precondition, enough)
-        gap[which] = promised
-        converged[which] = promised <= enough
-        moving = ~converged[which]
-        which, z_W, z_b = which[moving], z_W[moving], z_b[moving]
-        if len(which) == 0:
-            yield State(step - 1, W.copy(), b.copy(), list(at), gap.copy(), converged.copy())
-            return
+        enough = PROMISE * tolerance * _sizes([at[p] for p in which])
+        z_W, z_b, promised = _direction(model, which, W[which], b[which], at, share, grams, enough)
+        moving = ~(promised <= enough)  # NaN goes on, to be found out
+        if not moving.all():
+            converged = converged.copy()
+            converged[which[~moving]] = True
+            which, z_W, z_b = which[moving], z_W[moving], z_b[moving]
+            if len(which) == 0:
+                yield State(step - 1, W.copy(), b.copy(), list(at), gap, converged)
+                return
         before = [at[p] for p in which]
         stuck = _go(model, which, W, b, at, z_W, z_b)
-        yield State(step, W.copy(), b.copy(), list(at), gap.copy(), converged.copy())
-        slow = [at[p].gradient_size > 0.2 * old.gradient_size for p, old in zip(which, before, strict=True)]
+        gap, proven = _judge(at, model.l2, tolerance)
+        converged = converged | proven
+        yield State(step, W.copy(), b.copy(), list(at), gap, converged)
+        shrunk = np.array([at[p].gradient_size for p in which]) / [old.gradient_size for old in before]
         gained = np.array([old.value - at[p].value for p, old in zip(which, before, strict=True)])
-        idle[which] = np.where(
-            gained > 0.1 * np.minimum(promised[moving], enough[moving]), 0, idle[which] + 1
-        )
-        if share < 1 and (any(slow) or stuck.any()):
+        pays = (shrunk < 0.5) | (gained > 0.1 * np.minimum(promised[moving], enough[moving]))
+        idle[which] = np.where(pays, 0, idle[which] + 1)
+        going = ~converged[which]
+        if share < 1 and ((shrunk > 0.2) | stuck)[going].any():
             share = min(1.0, 2 * share)
         else:
             # With all rows in the model, steps that keep less than they promise have met the end of float32.
-            which = which[~stuck & (idle[which] < MOST_IDLE)]
-            if len(which) == 0:
-                return
+            going &= ~stuck & (idle[which] < MOST_IDLE)
+        which = which[going]
+        if len(which) == 0:
+            return
+
+
+def _judge(at: list[Value], l2: Array, tolerance: float) -> tuple[Array, Array]:
+    """The proven distances to the optima, (P,), and whether they are within the tolerance."""
+    gap = np.array([smooth_bound(value, strength) for value, strength in zip(at, l2, strict=True)])
+    return gap, gap <= tolerance * _sizes(at)
+
+
+def _sizes(at: list[Value]) -> Array:
+    return np.array([max(abs(value.value), LEAST) for value in at])
 
 
 def _direction(
@@ -120,7 +138,7 @@ def _direction(
     b: Array,
     at: list[Value],
     share: float,
-    precondition: Preconditioner,
+    grams: Gram,
     enough: Array,
 ) -> tuple[Array, Array, Array]:
     """CG on the model at (W, b): the step (p, k, d), (p, k), and the decrease that it promises, (p,).
@@ -128,11 +146,11 @@ def _direction(
     Where a promise is sure to stay below ``enough`` (p,), CG ends early.
     """
     l2 = model.l2[which]
-    weights = model.bend(which, W, b, share)
+    precondition = grams.inverse(model.bend(which, W, b, share), l2)
     r_W = -np.stack([at[p].dW for p in which])
     r_b = -np.stack([at[p].db for p in which])
     z_W, z_b = np.zeros_like(r_W), np.zeros_like(r_b)
-    y_W, y_b = precondition(r_W, r_b, weights, l2)
+    y_W, y_b = precondition(r_W, r_b)
     p_W, p_b = y_W, y_b
     ry = _dot(r_W, r_b, y_W, y_b)
     end = CG_TOLERANCE**2 * ry
@@ -147,9 +165,9 @@ def _direction(
         promised += 0.5 * length * ry
         z_W, z_b = z_W + length[:, None, None] * p_W, z_b + length[:, None] * p_b
         r_W, r_b = r_W - length[:, None, None] * h_W, r_b - length[:, None] * h_b
-        y_W, y_b = precondition(r_W, r_b, weights, l2)
+        y_W, y_b = precondition(r_W, r_b)
         new = _dot(r_W, r_b, y_W, y_b)
-        left = precondition.left(new, r_W, l2)
+        left = grams.left(new, r_W, l2)
         going &= (new > end) & (promised + left > enough)
         if not going.any():
             break
@@ -187,8 +205,8 @@ def _go(model: Model, which: Array, W: Array, b: Array, at: list[Value], z_W: Ar
     return stuck
 
 
-class Preconditioner:
-    """(w_c A + l2)^-1 for every class c, from one eigendecomposition of A (its diagonal, if large)."""
+class Gram:
+    """The eigendecomposition of the features' A = X'X / n (its diagonal, where A is large)."""
 
     def __init__(self, A: Array) -> None:
         self.vectors: Array | None = None
@@ -198,15 +216,23 @@ class Preconditioner:
         else:
             self.values = np.maximum(A, 1e-300)
 
-    def __call__(self, r_W: Array, r_b: Array, weights: Array, l2: Array) -> tuple[Array, Array]:
-        """For residuals (p, k, d) and (p, k), mean curvatures (p, k), strengths (p,)."""
-        weights = np.maximum(weights, 1e-6)
-        scale = weights[:, :, None] * self.values + l2[:, None, None]
-        if self.vectors is None:
-            return r_W / scale, r_b / weights
-        shape = r_W.shape
-        turned = (r_W.reshape(-1, shape[-1]) @ self.vectors).reshape(shape) / scale
-        return (turned.reshape(-1, shape[-1]) @ self.vectors.T).reshape(shape), r_b / weights
+    def inverse(self, C: Array, l2: Array) -> Callable[[Array, Array], tuple[Array, Array]]:
+        """(C (x) A + l2)^-1 for mean curvatures C (p, k, k), strengths (p,): of (p, k, d), (p, k)."""
+        bends, turns = np.linalg.eigh(C)
+        # Where the loss has no curvature at all (the same added to all scores), the gradient is but rounding.
+        turns = np.where((bends < 1e-5 * bends[:, -1:])[:, None, :], 0, turns)
+        bends = np.maximum(bends, 1e-6)
+        back = turns.transpose(0, 2, 1)
+        scale = bends[:, :, None] * self.values + l2[:, None, None]
+        vectors = self.vectors
+
+        def apply(r_W: Array, r_b: Array) -> tuple[Array, Array]:
+            z_b = (turns @ ((back @ r_b[:, :, None]) / bends[:, :, None]))[:, :, 0]
+            if vectors is None:
+                return turns @ ((back @ r_W) / scale), z_b
+            return turns @ ((back @ r_W @ vectors) / scale) @ vectors.T, z_b
+
+        return apply
 
     def left(self, ry: Array, r_W: Array, l2: Array) -> Array:
         """What CG could still gain from residuals r, ry = r'M^-1 r: (p,).
@@ -240,8 +266,8 @@ class OneProblem:
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:  # noqa: ARG002
         self.sample = self.problem.part.take(np.sort(self.order[: max(1, round(share * self.rows))]))
-        self.curvature, weights = curvature(self.sample, self.problem.loss, W[0], b[0])
-        return weights[None]
+        self.curvature, mean = curvature(self.sample, self.problem.loss, W[0], b[0], self.problem.width)
+        return mean[None]
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
         h_W, h_b = times_hessian(self.sample, self.problem.loss, self.curvature, V[0], v[0])
@@ -253,8 +279,7 @@ class OneProblem:
 
 def gram(part: Part) -> Array:
     """X'X / m of the scaled features of a part, float64 (d, d); beyond MOST_EIGEN features its diagonal."""
-    dtype = part.X.dtype
-    X = (part.X[part.rows] - part.scaling.mean.astype(dtype)) * part.scaling.factor.astype(dtype)
+    X = scaled(part, slice(None))
     square = np.einsum("ij,ij->j", X, X) if part.d > MOST_EIGEN else X.T @ X
     return np.asarray(square, np.float64) / part.m
 
@@ -266,25 +291,33 @@ def _center(part: Part) -> Array:
     return np.asarray((mean - part.scaling.mean) * part.scaling.factor)
 
 
+def centred(problem: Problem) -> tuple[Problem, Array]:
+    """The problem with about centred features, and the shift (d,): its bias is that of the other plus W shift.
+
+    Then the bias and W hardly meet in the Hessian.
+    """
+    shift = _center(problem.part)
+    return replace(problem, part=problem.part.shifted(shift)), shift
+
+
 def newton(
     problem: Problem,
-    gap: float = 1e-6,
-    max_iterations: int = 200,
+    gap: float = 1e-5,
+    max_iterations: int = 2000,
     start: tuple[Array, Array] | None = None,
 ) -> Iterator[Iterate]:
     """Minimise a smooth objective to within ``gap`` of the optimum, relative to its value.
 
     Starts at W = 0, b = 0, or at ``start``; yields the start as step 0. The last iterate has ``converged``
-    set when the estimated distance met ``gap``; not when ``max_iterations`` or the end of float32 came first.
+    set when that is proven, or when the model promises no more; not when ``max_iterations`` or the end of
+    float32 came first. Its ``gap`` is what is proven.
     """
     k, d = problem.k, problem.part.d
     W, b = start if start is not None else (np.zeros((k, d)), np.zeros(k))
-    # With centred features the bias and W hardly meet in the Hessian; the bias takes the centre up.
-    shift = _center(problem.part)
-    centred = Problem(problem.part.shifted(shift), problem.loss, problem.l2, k, problem.seed)
+    centre, shift = centred(problem)
     W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
-    for state in newton_steps(OneProblem(centred), gap, max_iterations, W[None], (b + W @ shift)[None]):
-        at = state.at[0]
+    for state in newton_steps(OneProblem(centre), gap, max_iterations, W[None], (b + W @ shift)[None]):
+        at, bound = state.at[0], float(state.gap[0])
         check_finite(at, state.step, "the features hold NaN or infinity, or are too large; scale them")
         W, b = state.W[0], state.b[0] - state.W[0] @ shift
-        yield Iterate(state.step, W, b, at, bool(state.converged[0]), float(state.gap[0]))
+        yield Iterate(state.step, W, b, at, bool(state.converged[0]), bound if np.isfinite(bound) else None)

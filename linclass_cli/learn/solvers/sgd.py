@@ -10,7 +10,7 @@ from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows
 from linclass_cli.learn.objective import Problem, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
-from linclass_cli.learn.tiles import gradient, load, scores, tile_rows
+from linclass_cli.learn.tiles import gradient, load, room, roomy, scores, tile_rows
 
 
 @kernel()
@@ -38,10 +38,9 @@ def _epoch(
     m = order.shape[0]
     k, d = W.shape
     R = tile_rows(d)
-    T = np.empty((R, d), X.dtype)
-    S = np.empty((R, k), X.dtype)
+    T, S = room(R, d, X), np.empty((R, k), X.dtype)
     losses = np.empty(R, np.float64)
-    dW = np.empty_like(W)
+    weights, dW = roomy(W), room(k, d, X)
     db = np.empty_like(b)
     shrink = X.dtype.type(l2)
     keep = X.dtype.type(momentum)
@@ -52,17 +51,18 @@ def _epoch(
         for start in range(first, last, R):
             size = min(R, last - start)
             load(X, order[start : start + size], mean, factor, T)
-            scores(T, size, W, b, S)
-            loss_rows(loss, S[:size], y[start : start + size], losses)
+            scores(T, size, weights, b, S)
+            loss_rows(loss, 0.0, S[:size], y[start : start + size], losses)
             gradient(T, size, S, dW, db)
         scale = X.dtype.type(1.0 / (last - first))
         length = X.dtype.type(rate)
         for c in range(k):
             for j in range(d):
-                step_W[c, j] = keep * step_W[c, j] - length * (scale * dW[c, j] + shrink * W[c, j])
-                W[c, j] += step_W[c, j]
+                step_W[c, j] = keep * step_W[c, j] - length * (scale * dW[c, j] + shrink * weights[c, j])
+                weights[c, j] += step_W[c, j]
             step_b[c] = keep * step_b[c] - length * scale * db[c]
             b[c] += step_b[c]
+    W[:] = weights[:, :d]
 
 
 def sgd(

@@ -1,0 +1,70 @@
+"""Commands of which only the one that is asked for is made: the others show their name and what they do.
+
+An option takes time to make, and there are many: the help of the program, the completion of a command's name
+and a wrong flag need none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from linclass_cli.show.help import print_help
+
+
+class WholeCommand(TyperCommand):
+    """A command with all its options."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        print_help(self, ctx)
+
+
+class DeferredCommand(TyperCommand):
+    """A command's name, help and panel. Its callback takes nothing, and makes the whole command."""
+
+
+class Group(TyperGroup):
+    """A group that makes a command when it is the one that is asked for."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The group's options; its flags are False where they are not given.
+
+        Typer's own two (for completion) would be None, which Typer lets pydantic look at: importing pydantic
+        takes longer than everything else that a wrong flag or a help page needs.
+        """
+        params = super().get_params(ctx)
+        for param in params:
+            if getattr(param, "is_flag", False) and param.default is None:
+                param.default = False
+        return params
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the arguments name, whole, and the arguments that are left for it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if isinstance(command, DeferredCommand) and command.callback:
+            return name, command.callback(), rest
+        return name, command, rest
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        print_help(self, ctx)
+
+
+def defer(
+    app: typer.Typer,
+    name: str,
+    text: str,
+    panel: str | None,
+    make_function: Callable[[], Callable[..., None]],
+) -> None:
+    """Register a command whose function, with its signature, is made when the command is asked for."""
+
+    def make() -> Any:
+        # A program of one command: Typer makes it as it would have made it in the group.
+        one = typer.Typer(add_completion=False)
+        one.command(name, cls=WholeCommand, help=text, rich_help_panel=panel)(make_function())
+        return typer.main.get_command(one)
+
+    app.command(name, cls=DeferredCommand, help=text, rich_help_panel=panel)(make)

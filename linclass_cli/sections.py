@@ -1,0 +1,100 @@
+"""What a setting is, and what a section of settings is: frozen dataclasses whose values are checked.
+
+Options, files and messages are made from the declarations alone. pydantic does the checking, and is loaded
+by the first value that is not a default: help, completion and wrong flags never wait for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: ``kind`` is its type; ``bounds`` are its range, named as pydantic names them.
+
+    ``only_for``: the choices of its section's ``name`` that it belongs to; none where it always counts.
+    ``convert``: makes a value of what a user may write instead; it raises ValueError for nonsense.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    description: str
+    only_for: tuple[str, ...] = ()
+    convert: Callable[[Any], Any] | None = None
+    bounds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that it may be; none where it is not one of a few words."""
+        return get_args(self.kind) if get_origin(self.kind) is not tuple else ()
+
+    def check(self, value: Any) -> Any:
+        """The value, a whole number as a float where floats are wanted. Raises ValueError if it cannot be."""
+        return self._adapter.validate_python(self.convert(value) if self.convert else value)
+
+    def parse(self, text: str) -> Any:
+        """What a text from a shell means: "5" is a number there. Raises ValueError; looks at no range."""
+        from pydantic import TypeAdapter
+
+        return self.convert(text) if self.convert else TypeAdapter(self.kind).validate_python(text)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        from typing import Annotated
+
+        from pydantic import ConfigDict, Field, TypeAdapter
+
+        kind: Any = Annotated[self.kind, Field(**self.bounds)] if self.bounds else self.kind
+        return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    only_for: tuple[str, ...] = (),
+    convert: Callable[[Any], Any] | None = None,
+    **bounds: Any,
+) -> Any:
+    """The field of a section: ``epochs: int = setting(100, "passes over the training part", ge=1)``."""
+    about = {"description": description, "only_for": only_for, "convert": convert, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A group of settings. Raises ValueError for a value that a setting cannot have."""
+
+    @classmethod
+    @cache
+    def settings(cls) -> tuple[Setting, ...]:
+        """The settings that the section declares, in their order; sections within it are not among them."""
+        return tuple(
+            Setting(field.name, field.type, field.default, **field.metadata)
+            for field in dataclasses.fields(cls)
+            if field.metadata
+        )
+
+    def __post_init__(self) -> None:
+        for one in self.settings():
+            value = getattr(self, one.name)
+            # A test holds the defaults against their own ranges; here they need not be looked at.
+            if value is not one.default:
+                object.__setattr__(self, one.name, one.check(value))
+
+    def options(self, name: str) -> dict[str, Any]:
+        """The settings that the choice ``name`` has, without ``name`` itself."""
+        return {
+            one.name: getattr(self, one.name)
+            for one in self.settings()
+            if one.name != "name" and name in (one.only_for or (name,))
+        }
