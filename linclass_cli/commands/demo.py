@@ -11,6 +11,7 @@ import typer
 from linclass_cli.commands.fitting import Saved, run_cv, run_train
 from linclass_cli.commands.session import Session, command
 from linclass_cli.config import Config, DataConfig, LossName
+from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import percent, print_line, print_table, seconds
 
@@ -32,13 +33,12 @@ def add(app: typer.Typer) -> None:
         base = Config(
             cache_dir=given.cache_dir, threads=given.threads, seed=given.seed, data=DataConfig(name=DATASET)
         )
-        session.notice(
-            "demo: extract, train, cv and plot on embedded pictures; the first run compiles kernels"
-        )
-        extracted = _extract(session, base)
+        session.notice("demo: extract, train, cv and plot on embedded pictures")
         losses: tuple[LossName, ...] = ("softmax", "hinge")
-        runs = [run_train(session, _with_loss(base, loss), None) for loss in losses]
-        runs.append(run_cv(session, _with_loss(base, "softmax"), None))
+        with compiling_shown(session.quiet):
+            extracted = _extract(session, base)
+            runs = [run_train(session, _with_loss(base, loss), None) for loss in losses]
+            runs.append(run_cv(session, _with_loss(base, "softmax"), None))
         figures = _plot(session, runs)
         total = time.perf_counter() - began
         answer = {

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from linclass_cli.commands.session import Session, command
+from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import print_line, seconds
 
@@ -35,6 +36,7 @@ def add(app: typer.Typer) -> None:
         plan = plan_features(config)
         with (
             use_threads(config.threads),
+            compiling_shown(session.quiet),
             progress(f"extract {config.feature.name}", "images", session.quiet) as advance,
         ):
             done = fill_store(plan, config, advance, force)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from linclass_cli.commands.session import Session
 from linclass_cli.config import Config
+from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import Advance, follow, progress
 from linclass_cli.show.tables import percent
 
@@ -83,7 +84,11 @@ def _run(
     from linclass_cli.runs import claim, save_run
     from linclass_cli.threads import use_threads
 
-    with use_threads(config.threads) as threads, claim(config.cache, name) as run:
+    with (
+        use_threads(config.threads) as threads,
+        compiling_shown(session.quiet),
+        claim(config.cache, name) as run,
+    ):
         with progress(f"extract {config.feature.name}", "images", session.quiet) as advance:
             plan, features = obtain_features(config, advance, session.notice)
         with progress(

@@ -10,18 +10,19 @@ G_iy = -sum_j a_ij and sum_i G_i = 0 (the bias is free), the optimum is at least
     mean_i sum_j a_ij - l2/2 ||V||^2,    V = -G'X / (n l2)
 
 (Weston and Watkins 1999). The derivatives of the smoothed hinge are such shares but for the sums, which are
-zero only at its own optimum; `_balance` makes up for the rest.
+zero only where the bias is best; `_balanced_shares` sees to that.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from linclass_cli.learn.losses import Array
+from linclass_cli.learn.losses import Array, mean_curvature
 from linclass_cli.learn.objective import Part, Problem, Value, scaled
 from linclass_cli.threads import Spans, in_chunks
 
 TILE_ROWS = 1024
+BALANCINGS, DAMPING, TRACE = 12, 1e-2, 1e-4
 BLOCKS = 16
 # Kinks that are tried where a solver did not say how wide its own was.
 _WIDTHS = (1.0, 0.25, 0.05)
@@ -55,14 +56,13 @@ def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, width: float) -
     -inf where the shares are too far from balance. Two passes over the part, in its own precision.
     """
     k = W.shape[0]
-    shares, flows = _shares(part, W, b, width)
-    factors = _balance(flows)
-    if factors is None:
+    S = _scores(part, W)
+    shares = _balanced_shares(S, part.y, b.astype(np.float64), width)
+    if shares is None:
         return -np.inf
+    total = float(shares.sum(dtype=np.float64)) / part.m
     G = shares
-    G *= factors.astype(G.dtype)[part.y]
-    total = float(G.sum(dtype=np.float64)) / part.m
-    G[np.arange(part.m), part.y] = -G.sum(axis=1)
+    G[np.arange(part.m), part.y] = -shares.sum(axis=1)
     sums = np.zeros((BLOCKS, k, part.d), G.dtype)
 
     def work(spans: Spans) -> None:
@@ -75,43 +75,105 @@ def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, width: float) -
     return total - 0.5 * l2 * float((V * V).sum())
 
 
-def _shares(part: Part, W: Array, b: Array, width: float) -> tuple[Array, Array]:
-    """a (m, k), 0 at the label, and the flows between classes, float64 (k, k): [y, j] the sum of a_ij."""
-    dtype, k = part.X.dtype, W.shape[0]
-    weights, bias = W.astype(dtype), b.astype(dtype)
-    shares, flows = np.empty((part.m, k), dtype), np.zeros((BLOCKS, k, k))
+def _scores(part: Part, W: Array) -> Array:
+    """Without the bias, (m, k)."""
+    weights = W.astype(part.X.dtype)
+    S = np.empty((part.m, W.shape[0]), part.X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             for at in _tiles(part.m, t):
-                y = part.y[at]
-                S = scaled(part, at) @ weights.T + bias
-                of_label = S[np.arange(len(y)), y][:, None]
-                a = np.clip((S - of_label + 1) / dtype.type(width) + dtype.type(0.5), 0, 1)
-                a[np.arange(len(y)), y] = 0
-                shares[at] = a
-                onehot = np.zeros((len(y), k), dtype)
-                onehot[np.arange(len(y)), y] = 1
-                flows[t] += onehot.T @ a
+                np.matmul(scaled(part, at), weights.T, out=S[at])
 
     in_chunks(work, BLOCKS)
-    return shares, flows.sum(axis=0)
+    return S
 
 
-def _balance(flows: Array) -> Array | None:
-    """Factors (k, k) in [0, 1] after which every class gives as much as it takes; None where there are none.
+def _balanced_shares(S: Array, y: Array, b: Array, width: float) -> Array | None:
+    """Shares (m, k) at the scores S + b, 0 at the label, under which every class gives as much as it takes.
 
-    What a class gives too much is taken from its flows to those that take too little.
+    Newton's method moves the bias until the classes are about even at these scores; `_balance` does the rest.
+    """
+    m, k = S.shape
+    shares = _shares(S, y, b, width)
+    db = _uneven(shares, y)
+    for _ in range(BALANCINGS):
+        if np.abs(db).max() <= 1e-9 * m:
+            break
+        bent = np.where((shares > 0) & (shares < 1), S.dtype.type(1 / width), S.dtype.type(0))
+        bent[np.arange(m), y] = -bent.sum(axis=1)
+        C = mean_curvature("hinge", bent, y) * m
+        step = np.linalg.solve(C + (DAMPING * np.trace(C) / k + 1e-9) * np.eye(k), db)
+        for length in (1.0, 0.5, 0.25, 0.1):
+            nearer = _shares(S, y, b - length * step, width)
+            better = _uneven(nearer, y)
+            if np.linalg.norm(better) < np.linalg.norm(db):
+                break
+        else:
+            break
+        b, shares, db = b - length * step, nearer, better
+    counts = np.bincount(y, minlength=k)
+    factors = _balance(_flows(shares, y), counts)
+    if factors is None:
+        # A pair of classes may have nothing to take and no room to give: a trace of even flows makes both.
+        even = 0.5 * counts[counts > 0].min() / np.maximum(counts, 1)
+        shares += S.dtype.type(TRACE) * (even.astype(S.dtype)[y][:, None] - shares)
+        shares[np.arange(m), y] = 0
+        factors = _balance(_flows(shares, y), counts)
+    if factors is None:
+        return None
+    less, more = factors
+    shares *= (1 - less).astype(S.dtype)[y]
+    shares += more.astype(S.dtype)[y] * (1 - shares)
+    shares[np.arange(m), y] = 0
+    return shares
+
+
+def _shares(S: Array, y: Array, b: Array, width: float) -> Array:
+    """The derivatives of the smoothed hinge in its margins, (m, k), 0 at the label."""
+    rows = np.arange(len(y))
+    a = S + b.astype(S.dtype)
+    a -= a[rows, y][:, None]
+    a += 1
+    a *= S.dtype.type(1 / width)
+    a += S.dtype.type(0.5)
+    np.clip(a, 0, 1, out=a)
+    a[rows, y] = 0
+    return np.asarray(a)
+
+
+def _uneven(shares: Array, y: Array) -> Array:
+    """What each class takes more than it gives, (k,)."""
+    flows = _flows(shares, y)
+    return np.asarray(flows.sum(axis=0) - flows.sum(axis=1))
+
+
+def _flows(shares: Array, y: Array) -> Array:
+    """What each class gives to each other, float64 (k, k): [c, j] the sum of the shares j of c's images."""
+    order = np.argsort(y, kind="stable")
+    starts = np.searchsorted(y[order], np.arange(shares.shape[1]))
+    present = np.flatnonzero(np.diff(np.append(starts, len(y))))
+    flows = np.zeros((shares.shape[1],) * 2)
+    flows[present] = np.add.reduceat(shares[order], starts[present], axis=0, dtype=np.float64)
+    return flows
+
+
+def _balance(flows: Array, counts: Array) -> tuple[Array, Array] | None:
+    """(less, more), (k, k) in [0, 1]: by how much flows, and what is left to 1, have to shrink to be even.
+
+    What a class gives too much is taken from its flows to those that take too much; where that is not
+    enough, those give more to it. counts (k,): the images of each class. None where there is no way.
     """
     excess = flows.sum(axis=1) - flows.sum(axis=0)
     giving, taking = np.maximum(excess, 0), np.maximum(-excess, 0)
-    if giving.sum() == 0:
-        return np.ones_like(flows)
-    # A row's flows shrink by what it gives too much, a column's by what it takes too much.
-    less = np.outer(giving, taking) / taking.sum()
-    if (less > flows).any() or not np.isfinite(less).all():
+    if not excess.any():
+        return np.zeros_like(flows), np.zeros_like(flows)
+    wanted = np.outer(giving, taking) / taking.sum()
+    taken = np.minimum(wanted, flows)
+    added, left = (wanted - taken).T, counts[:, None] - flows
+    if (added > left).any() or not np.isfinite(wanted).all():
         return None
-    return np.asarray(1 - less / np.where(flows > 0, flows, 1))
+    return taken / np.where(flows > 0, flows, 1), added / np.where(left > 0, left, 1)
 
 
 def _tiles(m: int, t: int) -> list[slice]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.config import Config
-from linclass_cli.learn.bounds import hinge_lower_bound
+from linclass_cli.learn.bounds import relative, smooth_bound
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.losses import Array
@@ -20,7 +20,6 @@ from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.solvers.iterate import check_finite
 from linclass_cli.learn.solvers.newton import MOST_EIGEN, newton_steps
-from linclass_cli.learn.solvers.smoothed import smoothed_steps
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Features
@@ -108,7 +107,8 @@ def cross_validate(
     cell_began = time.perf_counter()
     everything = make_problem(features, np.arange(len(y)), choice["best_l2"], k, config)
     *_, final = _iterates(everything, config, None)
-    cells.append(_cell(None, everything, final, (None, None), [], time.perf_counter() - cell_began))
+    bound, seconds = proven_gap(everything, final), time.perf_counter() - cell_began
+    cells.append(_cell(None, everything.l2, final, bound, (None, None), [], seconds))
     yield cells[-1]
     model = make_model(everything, final.W, final.b, classes, features.key)
     test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y)
@@ -137,7 +137,7 @@ def cross_validate(
 
 
 def _way(features: Features, config: Config) -> Callable[..., Iterator[Cell | Progress]]:
-    if config.solver_name in ("newton", "smoothed"):
+    if config.solver_name == "newton":
         return _folds_together
     if config.solver_name == "closed" and features.train.X.shape[1] <= MOST_EIGEN:
         return _by_ridge_path
@@ -160,7 +160,7 @@ def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) ->
                 val = evaluate(validation, problem.loss, iterate.W, iterate.b)
                 curve.append(val[1])
             last = iterate
-            yield _cell(fold, problem, last, val, curve, time.perf_counter() - began)
+            yield _cell(fold, l2, last, proven_gap(problem, last), val, curve, time.perf_counter() - began)
 
 
 def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scaling]:
@@ -179,13 +179,11 @@ def _by_ridge_path(features: Features, fold_of: Array, k: int, config: Config) -
     scalings = _scalings(features, fold_of, config)
     for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, list(config.cv.l2), k):
         check_finite(at, 1, "the features are too large; scale them, or raise l2")
-        rows = np.flatnonzero(fold_of != fold)
-        problem = Problem(Part(X, rows, y[rows], scalings[fold]), config.model.loss, l2, k, config.seed)
         val = at.held or (None, None)
+        bound = relative(smooth_bound(at, l2), at.value)
         now = time.perf_counter()
-        yield _cell(
-            fold, problem, Iterate(1, W, b, at, True), val, [at.held[1]] if at.held else [], now - began
-        )
+        curve = [at.held[1]] if at.held else []
+        yield _cell(fold, l2, Iterate(1, W, b, at, True), bound, val, curve, now - began)
         began = now
 
 
@@ -198,27 +196,9 @@ def _folds_together(features: Features, fold_of: Array, k: int, config: Config) 
     for l2 in reversed(config.cv.l2):
         began = time.perf_counter()
         curves: list[list[float]] = [[] for _ in range(folds)]
-        parts = [np.flatnonzero(fold_of != fold) for fold in range(folds)]
-        alone = [
-            Problem(Part(X, rows, y[rows], scaling), config.model.loss, l2, k, config.seed)
-            for rows, scaling in zip(parts, scalings, strict=True)
-        ]
-
-        def model_of(width: float, l2: float = l2) -> FoldProblems:
-            holds, strengths = np.arange(folds), np.full(folds, l2)
-            return FoldProblems(
-                X, y, fold_of, holds, scalings, config.model.loss, strengths, k, config.seed, width
-            )
-
-        def lower_bounds(W: Array, b: Array, width: float, alone: list[Problem] = alone) -> Array:
-            return np.array([hinge_lower_bound(p.part, p.l2, W[i], b[i], width) for i, p in enumerate(alone)])
-
-        steps = (
-            smoothed_steps(model_of, lower_bounds, options["duality_gap"], options["max_iterations"], W, b)
-            if config.solver_name == "smoothed"
-            else newton_steps(model_of(0.0), options["gap"], options["max_iterations"], W, b)
-        )
-        for state in steps:
+        holds, strengths = np.arange(folds), np.full(folds, l2)
+        problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, strengths, k, config.seed)
+        for state in newton_steps(problems, options["gap"], options["max_iterations"], W, b):
             shown = [at.held[1] if at.held else 0.0 for at in state.at]
             if state.step == len(curves[0]):  # a last state may stand again, with what is known of it by then
                 for curve, value in zip(curves, shown, strict=True):
@@ -229,22 +209,24 @@ def _folds_together(features: Features, fold_of: Array, k: int, config: Config) 
         for fold in range(folds):
             at, gap = state.at[fold], float(state.gap[fold])
             check_finite(at, state.step, "the features are too large; scale them, or raise l2")
-            known = gap if np.isfinite(gap) else None
-            last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]), known)
-            yield _cell(fold, alone[fold], last, at.held or (None, None), curves[fold], seconds)
+            last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]), gap)
+            yield _cell(
+                fold, l2, last, relative(gap, at.value), at.held or (None, None), curves[fold], seconds
+            )
 
 
 def _iterates(problem: Problem, config: Config, start: Iterate | None) -> Iterator[Iterate]:
     options = config.solver.options(config.solver_name)
-    if config.solver_name in ("newton", "lbfgs", "smoothed") and start is not None:
+    if config.solver_name == "lbfgs" and start is not None:
         options["start"] = (start.W, start.b)
     return SOLVERS[config.solver_name](problem, **options)
 
 
 def _cell(
     fold: int | None,
-    problem: Problem,
+    l2: float,
     last: Iterate,
+    gap_bound: float | None,
     val: tuple[float | None, float | None],
     curve: list[float],
     seconds: float,
@@ -252,11 +234,11 @@ def _cell(
     at = last.at
     return Cell(
         fold=fold,
-        l2=problem.l2,
+        l2=l2,
         iterations=last.iteration,
         objective=at.value,
         gradient_norm=at.gradient_norm,
-        gap_bound=proven_gap(problem, last),
+        gap_bound=gap_bound,
         converged=last.converged,
         train_accuracy=at.accuracy,
         val_loss=val[0],

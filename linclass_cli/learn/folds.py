@@ -50,7 +50,6 @@ def fold_times(loss: int, Q: Array, S: Array, k: int) -> None:
 @kernel()
 def fold_rows(
     loss: int,
-    width: float,
     S: Array,
     y: Array,
     fold: Array,
@@ -78,7 +77,7 @@ def fold_rows(
                 if rows[r, j] > rows[r, best]:
                     best = j
             hits[r] = best == y[i]
-    loss_rows(loss, width, rows, labels, losses)
+    loss_rows(loss, 0.0, rows, labels, losses)
     for i in range(R):
         for p in range(P):
             r = i * P + p
@@ -90,14 +89,14 @@ def fold_rows(
 
 
 @kernel()
-def fold_curvature(loss: int, width: float, S: Array, y: Array, fold: Array, problems: Array, k: int) -> None:
+def fold_curvature(loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int) -> None:
     """`curvature_rows` for P problems at once, 0 for rows held out."""
     R, P = S.shape[0], problems.shape[0]
     rows = S.reshape((R * P, k))
     labels = np.empty(R * P, np.int64)
     for i in range(R):
         labels[i * P : (i + 1) * P] = y[i]
-    curvature_rows(loss, width, rows, labels)
+    curvature_rows(loss, 0.0, rows, labels)
     for i in range(R):
         for p in range(P):
             r = i * P + p
@@ -119,13 +118,12 @@ class FoldProblems:
         l2: Array,
         k: int,
         seed: int,
-        width: float = 0.0,
     ) -> None:
         """X (n, d), y (n,), fold_of (n,); holds (P,), l2 (P,) and a scaling for each of the P problems."""
         n, d = X.shape
         self.shape, self.rows, self.l2 = (len(holds), k, d), n, np.asarray(l2, np.float64)
         self.X, self.y, self.fold_of, self.holds = X, y, fold_of, holds
-        self.name, self.loss, self.width = loss, LOSS_NUMBER[loss], width
+        self.name, self.loss = loss, LOSS_NUMBER[loss]
         self.base = scalings[0]
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
@@ -139,9 +137,7 @@ class FoldProblems:
         sums, counts = np.zeros((BLOCKS, 2, p)), np.zeros((BLOCKS, 2, p), np.int64)
 
         def each(t: int, _: slice, tile: Array, S: Array) -> None:
-            fold_rows(
-                self.loss, self.width, S, self.y[tile], self.fold_of[tile], holds, k, sums[t], counts[t]
-            )
+            fold_rows(self.loss, S, self.y[tile], self.fold_of[tile], holds, k, sums[t], counts[t])
 
         dW, db = self._pass(self.everything, which, W, b, each, True)
         held = np.array([np.count_nonzero(self.fold_of == fold) for fold in holds])
@@ -165,7 +161,7 @@ class FoldProblems:
         self.Q = np.empty((len(self.sample), p * k), self.X.dtype)
 
         def each(_: int, at: slice, tile: Array, S: Array) -> None:
-            fold_curvature(self.loss, self.width, S, self.y[tile], self.fold_of[tile], holds, k)
+            fold_curvature(self.loss, S, self.y[tile], self.fold_of[tile], holds, k)
             self.Q[at] = S
 
         self._pass(self.sample, which, W, b, each, False)

@@ -180,7 +180,7 @@ def test_every_command_ends_its_help_in_an_example(linclass):
     commands = [
         [c] for c in ("download", "extract", "train", "cv", "plot", "demo", "runs", "cache", "config")
     ]
-    commands += [["runs", "list"], ["runs", "show"], ["cache", "list"], ["cache", "verify"]]
+    commands += [["warmup"], ["runs", "list"], ["runs", "show"], ["cache", "list"], ["cache", "verify"]]
     commands += [["config", "show"], ["config", "init"], []]
     for command in commands:
         assert f"Example: linclass {' '.join(command[:1])}" in linclass(*command, "--help").out

@@ -39,7 +39,7 @@ def test_the_hinge_is_nowhere_below_its_lower_bounds(width, dtype):
         assert lower <= best.at.value * (1 + 1e-6)
 
 
-@pytest.mark.parametrize(("l2", "gap"), [(0.3, 1e-6), (0.01, 1e-5)])
+@pytest.mark.parametrize(("l2", "gap"), [(0.3, 1e-4), (0.01, 1e-4)])
 def test_two_classes_are_an_svm_of_libsvm(l2, gap):
     """With u = w1 - w0: hinge(1 - t (u x + c)) and l2/4 ||u||^2, so C = 2 / (n l2)."""
     from sklearn.svm import SVC
@@ -74,14 +74,19 @@ def test_without_l2_nothing_is_proven():
     assert relative(None, 1.0) is None
 
 
-def test_balanced_flows_give_what_they_take():
-    rng = np.random.default_rng(0)
-    flows = rng.uniform(1, 2, size=(4, 4))
-    np.fill_diagonal(flows, 0)
-    factors = _balance(flows * 0 + 1.0 + 0.01 * flows - np.eye(4) * (1 + 0 * flows))
-    assert factors is not None
-    even = (1.0 + 0.01 * flows - np.eye(4)) * factors
-    np.testing.assert_allclose(even.sum(axis=0), even.sum(axis=1), rtol=1e-12)
-    assert _balance(np.array([[0.0, 1.0], [0.0, 0.0]])) is not None
-    assert _balance(np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])) is not None
-    assert _balance(np.array([[0.0, 0.0, 1.0], [5.0, 0.0, 0.0], [0.0, 1.0, 0.0]])) is None
+@pytest.mark.parametrize("k", [2, 3, 7])
+def test_balanced_flows_give_what_they_take(k):
+    rng = np.random.default_rng(k)
+    counts = np.full(k, 10)
+    for scale in (0.1, 1.0, 5.0):
+        flows = 5 + scale * rng.uniform(-1, 1, size=(k, k))
+        np.fill_diagonal(flows, 0)
+        less, more = _balance(flows, counts)
+        even = flows * (1 - less)
+        even += more * (counts[:, None] - even)
+        np.testing.assert_allclose(even.sum(axis=0), even.sum(axis=1), rtol=1e-12)
+        assert ((less >= 0) & (less <= 1) & (more >= 0) & (more <= 1)).all()
+    nothing = np.zeros((k, k))
+    np.testing.assert_array_equal(_balance(nothing, counts)[0], nothing)
+    nothing[0, 1] = np.nan
+    assert _balance(nothing, counts) is None

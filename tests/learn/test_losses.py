@@ -87,19 +87,18 @@ def test_the_smoothed_hinges_gradient_is_its_slope():
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float32, 1.5e-7), (np.float64, 1e-15)])
 def test_exponentials_are_those_of_numpy(dtype, rtol):
-    S = np.random.default_rng(0).normal(scale=20, size=(200, 7)).astype(dtype)
+    S = np.random.default_rng(0).normal(scale=10, size=(200, 7)).astype(dtype)
     S[0] = S[0, 0]
-    want = np.exp(S.astype(np.float64) - S.max(axis=1, keepdims=True))
+    want = np.exp((S - S.max(axis=1, keepdims=True)).astype(np.float64))
     exp_rows(S)
-    if dtype == np.float32:
-        want = np.maximum(want, np.exp(-87.0))
     np.testing.assert_allclose(S, want, rtol=rtol)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_exponentials_of_what_is_no_number(dtype):
     S = np.array([[0, np.nan, 1], [np.inf, 0, 1], [-np.inf, 0, 0]], dtype)
-    exp_rows(S)
+    with np.errstate(invalid="ignore"):  # numpy warns where the kernel is plain Python
+        exp_rows(S)
     assert np.isnan(S[0]).any()
     assert np.isnan(S[1]).any()
     np.testing.assert_allclose(S[2], [0, 1, 1], atol=1e-37)

@@ -55,12 +55,12 @@ def test_duplicated_and_constant_features(loss):
         # Each pair shares the weight of one: half the penalty.
         problem = Problem(plain_part(features, y, "standard"), loss, l2, 3)
         solver = {"hinge": "smoothed", "ridge": "closed"}.get(loss, "newton")
-        options = {"duality_gap": 1e-5} if loss == "hinge" else {}
+        options = {"duality_gap": 1e-4} if loss == "hinge" else {}
         *_, last = SOLVERS[solver](problem, **options)
         assert last.converged
         values.append(last.at.value)
         np.testing.assert_allclose(last.W[:, 8:], 0, atol=1e-6)
-    assert values[0] == pytest.approx(values[1], rel=3e-5)
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -69,7 +69,7 @@ def test_float64_features_are_solved_in_float64(loss):
     X = X + 1e4  # in float32 too large a mean for what varies
     problem = Problem(plain_part(X, y, "standard"), loss, 0.01, 3)
     solver = {"hinge": "smoothed", "ridge": "closed"}.get(loss, "newton")
-    options = {"duality_gap": 1e-6} if loss == "hinge" else {} if loss == "ridge" else {"gap": 1e-12}
+    options = {"duality_gap": 1e-4} if loss == "hinge" else {} if loss == "ridge" else {"gap": 1e-12}
     *_, last = SOLVERS[solver](problem, **options)
     assert last.converged
     plain = Problem(plain_part((X - X.mean(axis=0)) / X.std(axis=0), y), loss, 0.01, 3)

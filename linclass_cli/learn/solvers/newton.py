@@ -10,7 +10,7 @@ Each step solves H z = -g roughly, H the Hessian, by conjugate gradients (Noceda
 
 It ends when the gradient proves that the objective is within the tolerance of the optimum (bounds.py). Where
 float32 cannot prove it, or without l2, it ends when the decrease that the model still promises is a
-thousandth of the tolerance.
+ten thousandth of the tolerance.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MOST_EIGEN = 2048
 # Steps that may gain nothing before a problem is given up.
 MOST_IDLE = 4
 # What the model may still promise, as a share of the tolerance, where there is no proof.
-PROMISE = 1e-3
+PROMISE = 1e-4
 # Relative size of differences in the objective that float32 sums may invent.
 _NOISE = 1e-8
 

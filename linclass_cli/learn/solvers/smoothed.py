@@ -1,6 +1,6 @@
 """The hinge, by Newton's method: its kinks rounded off, ever less, until the duality gap is met.
 
-The hinge with parabolas of some width in its kinks (losses.smooth_hinge_rows) is a smooth problem that differs
+The hinge with parabolas of some width in its kinks (losses.smooth_hinge_rows) is smooth, and differs
 from the hinge by little: the gap that it leaves shrinks with the square of the width. So a first, wide one
 tells how narrow the next has to be, and two or three are enough. The gap is proven by a point of the dual
 (bounds.hinge_lower_bound).
@@ -8,96 +8,68 @@ tells how narrow the next has to be, and two or three are enough. The gap is pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from linclass_cli.learn.bounds import LEAST, hinge_lower_bound
+from linclass_cli.learn.bounds import hinge_lower_bound, relative
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Problem
+from linclass_cli.learn.objective import Problem, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
-from linclass_cli.learn.solvers.newton import Model, OneProblem, State, centred, newton_steps
+from linclass_cli.learn.solvers.newton import centred, newton
 
+MOST_IDLE = 2
 FIRST_WIDTH = 3.0
-NARROWEST = 1e-6
-ROUNDED = 1e-2
+NARROWEST = 1e-4
 # From one width to the next; a start from further away costs more steps than it saves.
-MOST_SHRINK = 0.15
+MOST_SHRINK, LEAST_SHRINK = 0.15, 0.5
 # The smoothed problem is solved to this share of the gap that its width will leave.
 FIRST_TOLERANCE, SHARE = 1e-2, 0.1
 
 
-def smoothed_steps(
-    model_of: Callable[[float], Model],
-    lower_bounds: Callable[[Array, Array, float], Array],
-    tolerance: float,
-    max_iterations: int,
-    W: Array,
-    b: Array,
-) -> Iterator[State]:
-    """Minimise the hinge of P problems in lockstep, from W (P, k, d), b (P, k); yields the start as step 0.
-
-    ``model_of(width)``: the problems, smoothed (0: not); ``lower_bounds(W, b, width)``: their optima's, (P,).
-    """
-    P, step, width = len(W), 0, FIRST_WIDTH
-    exact = model_of(0.0)
-    everyone = np.arange(P)
-    at = exact.values(everyone, W, b)
-    lower, before = np.full(P, -np.inf), np.inf
-    state = State(0, W, b, at, np.full(P, np.inf), np.zeros(P, bool))
-    inner = FIRST_TOLERANCE
-    while True:
-        for rough in newton_steps(model_of(width), inner, max_iterations - step, W, b):
-            if rough.step > 0 and (rough.W != state.W).any():
-                yield state
-                at = exact.values(everyone, rough.W, rough.b)
-                state = State(step + rough.step, rough.W, rough.b, at, state.gap, state.converged)
-        W, b, step = state.W, state.b, state.step
-        lower = np.maximum(lower, lower_bounds(W, b, width))
-        size = np.array([max(abs(value.value), LEAST) for value in at])
-        gap = np.array([value.value for value in at]) - lower
-        state = replace(state, gap=gap, converged=gap <= tolerance * size)
-        short = float(np.max(gap / size))
-        # Narrower widths that gain nothing have met the end of float32.
-        ended = width <= NARROWEST or step >= max_iterations or (short > 0.9 * before and width < ROUNDED)
-        if state.converged.all() or ended:
-            yield state
-            return
-        before = short
-        shrink = 0.6 * float(np.sqrt(tolerance / short)) if np.isfinite(short) else 0.5
-        shrink = min(max(shrink, MOST_SHRINK), 0.5)
-        width = max(NARROWEST, width * shrink)
-        inner = SHARE * max(tolerance, short * shrink**2 if np.isfinite(short) else 0.0)
-
-
-def smoothed(
-    problem: Problem,
-    duality_gap: float = 1e-3,
-    max_iterations: int = 2000,
-    start: tuple[Array, Array] | None = None,
-) -> Iterator[Iterate]:
+def smoothed(problem: Problem, duality_gap: float = 1e-3, max_iterations: int = 2000) -> Iterator[Iterate]:
     """Minimise the hinge to within ``duality_gap`` of the optimum, relative to the objective.
 
-    Starts at W = 0, b = 0, or at ``start``; yields the start as step 0. The last iterate has ``converged``
-    set when the gap is proven. Without l2 there is no dual, and no proof.
+    Starts at W = 0, b = 0 and yields that as step 0. The last iterate has ``converged`` set when the gap is
+    proven. Without l2 there is no dual, and no proof.
     """
     assert problem.loss == "hinge"
     k, d, l2 = problem.k, problem.part.d, problem.l2
-    W, b = start if start is not None else (np.zeros((k, d)), np.zeros(k))
     centre, shift = centred(problem)
+    W, b = np.zeros((k, d)), np.zeros(k)
+    width, inner, lower, before, idle = FIRST_WIDTH, FIRST_TOLERANCE, -np.inf, np.inf, 0
+    last = Iterate(0, W, b, objective(centre, W, b))
+    while True:
+        rough = replace(centre, width=width)
+        step = last.iteration
+        for one in newton(rough, inner, max_iterations - step, (W, b)):
+            if step + one.iteration > last.iteration:
+                yield _outside(last, shift)
+                W, b = one.W, one.b
+                last = Iterate(step + one.iteration, W, b, objective(centre, W, b))
+        if l2 > 0:
+            lower = max(lower, hinge_lower_bound(centre.part, l2, W, b, width))
+        short = relative(last.at.value - lower, last.at.value)
+        if short is not None and short <= duality_gap:
+            yield _outside(replace(last, gap=last.at.value - lower, converged=True), shift)
+            return
+        # Narrower widths that gain nothing have met the end of float32.
+        idle = idle + 1 if short is not None and short > 0.9 * before else 0
+        if width <= NARROWEST or last.iteration >= max_iterations or idle == MOST_IDLE:
+            yield _outside(replace(last, gap=None if short is None else last.at.value - lower), shift)
+            return
+        shrink, inner = LEAST_SHRINK, SHARE * duality_gap
+        if short is not None:
+            before = short
+            shrink = min(max(0.6 * float(np.sqrt(duality_gap / short)), MOST_SHRINK), LEAST_SHRINK)
+            inner = SHARE * max(duality_gap, short * shrink**2)
+        width = max(NARROWEST, width * shrink)
 
-    def model_of(width: float) -> Model:
-        return OneProblem(replace(centre, width=width))
 
-    def lower_bounds(W: Array, b: Array, width: float) -> Array:
-        return np.array([hinge_lower_bound(centre.part, l2, W[0], b[0], width) if l2 > 0 else -np.inf])
-
-    W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
-    for state in smoothed_steps(
-        model_of, lower_bounds, duality_gap, max_iterations, W[None], (b + W @ shift)[None]
-    ):
-        at, gap = state.at[0], float(state.gap[0])
-        check_finite(at, state.step, "the features hold NaN or infinity, or are too large; scale them")
-        W, b = state.W[0], state.b[0] - state.W[0] @ shift
-        yield Iterate(state.step, W, b, at, bool(state.converged[0]), gap if np.isfinite(gap) else None)
+def _outside(iterate: Iterate, shift: Array) -> Iterate:
+    """The iterate with the bias of features that are not centred."""
+    check_finite(
+        iterate.at, iterate.iteration, "the features hold NaN or infinity, or are too large; scale them"
+    )
+    return replace(iterate, b=iterate.b - iterate.W @ shift)
