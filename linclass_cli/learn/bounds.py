@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from linclass_cli.learn.losses import Array, mean_curvature
+from linclass_cli.learn.losses import Array, mean_curvature, sums_by_class
 from linclass_cli.learn.objective import Part, Problem, Value, scaled
 from linclass_cli.threads import Spans, in_chunks
 
 TILE_ROWS = 1024
-BALANCINGS, DAMPING, TRACE = 12, 1e-2, 1e-4
+BALANCINGS, DAMPING, EVEN, TRACE = 12, 1e-2, 1e-6, 1e-4
 BLOCKS = 16
 # Kinks that are tried where a solver did not say how wide its own was.
 _WIDTHS = (1.0, 0.25, 0.05)
@@ -98,7 +98,7 @@ def _balanced_shares(S: Array, y: Array, b: Array, width: float) -> Array | None
     shares = _shares(S, y, b, width)
     db = _uneven(shares, y)
     for _ in range(BALANCINGS):
-        if np.abs(db).max() <= 1e-9 * m:
+        if np.abs(db).max() <= EVEN * m:
             break
         bent = np.where((shares > 0) & (shares < 1), S.dtype.type(1 / width), S.dtype.type(0))
         bent[np.arange(m), y] = -bent.sum(axis=1)
@@ -113,13 +113,13 @@ def _balanced_shares(S: Array, y: Array, b: Array, width: float) -> Array | None
             break
         b, shares, db = b - length * step, nearer, better
     counts = np.bincount(y, minlength=k)
-    factors = _balance(_flows(shares, y), counts)
+    factors = _balance(sums_by_class(shares, y), counts)
     if factors is None:
         # A pair of classes may have nothing to take and no room to give: a trace of even flows makes both.
         even = 0.5 * counts[counts > 0].min() / np.maximum(counts, 1)
         shares += S.dtype.type(TRACE) * (even.astype(S.dtype)[y][:, None] - shares)
         shares[np.arange(m), y] = 0
-        factors = _balance(_flows(shares, y), counts)
+        factors = _balance(sums_by_class(shares, y), counts)
     if factors is None:
         return None
     less, more = factors
@@ -143,19 +143,9 @@ def _shares(S: Array, y: Array, b: Array, width: float) -> Array:
 
 
 def _uneven(shares: Array, y: Array) -> Array:
-    """What each class takes more than it gives, (k,)."""
-    flows = _flows(shares, y)
+    """What each class takes more than it gives, (k,): flows [c, j] are sums of shares."""
+    flows = sums_by_class(shares, y)
     return np.asarray(flows.sum(axis=0) - flows.sum(axis=1))
-
-
-def _flows(shares: Array, y: Array) -> Array:
-    """What each class gives to each other, float64 (k, k): [c, j] the sum of the shares j of c's images."""
-    order = np.argsort(y, kind="stable")
-    starts = np.searchsorted(y[order], np.arange(shares.shape[1]))
-    present = np.flatnonzero(np.diff(np.append(starts, len(y))))
-    flows = np.zeros((shares.shape[1],) * 2)
-    flows[present] = np.add.reduceat(shares[order], starts[present], axis=0, dtype=np.float64)
-    return flows
 
 
 def _balance(flows: Array, counts: Array) -> tuple[Array, Array] | None:

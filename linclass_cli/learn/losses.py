@@ -260,6 +260,16 @@ def times_curvature(number: int, Q: Array, S: Array) -> None:
                     S[i, j] = -pull
 
 
+def sums_by_class(Q: Array, y: Array) -> Array:
+    """The sum of the rows of Q (m, k) that have each label, float64 (k, k)."""
+    k = Q.shape[1]
+    sums, order = np.zeros((k, k)), np.argsort(y, kind="stable")
+    starts = np.searchsorted(y[order], np.arange(k))
+    present = np.flatnonzero(np.diff(np.append(starts, len(y))))
+    sums[present] = np.add.reduceat(Q[order], starts[present], axis=0, dtype=np.float64)
+    return sums
+
+
 def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
     """The mean of d2loss/dS2 over rows, float64 (k, k); Q (m, k) as :func:`curvature_rows` left it.
 
@@ -270,7 +280,7 @@ def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
         return np.asarray((np.diag(Q.sum(axis=0, dtype=np.float64)) - Q.T @ Q) / m, np.float64)
     total = np.diag(np.abs(Q).sum(axis=0, dtype=np.float64))
     if loss == "hinge":
-        pulls = np.stack([Q[y == c].sum(axis=0, dtype=np.float64) for c in range(k)])
+        pulls = sums_by_class(Q, y)
         pulls[np.diag_indices(k)] = 0
         total -= pulls + pulls.T
     return np.asarray(total / m)

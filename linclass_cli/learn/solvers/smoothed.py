@@ -15,7 +15,7 @@ import numpy as np
 
 from linclass_cli.learn.bounds import hinge_lower_bound, relative
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Problem, objective
+from linclass_cli.learn.objective import Problem, Value, evaluate, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.solvers.newton import centred, newton
 
@@ -47,7 +47,7 @@ def smoothed(problem: Problem, duality_gap: float = 1e-3, max_iterations: int = 
             if step + one.iteration > last.iteration:
                 yield _outside(last, shift)
                 W, b = one.W, one.b
-                last = Iterate(step + one.iteration, W, b, objective(centre, W, b))
+                last = Iterate(step + one.iteration, W, b, _exact(centre, one))
         if l2 > 0:
             lower = max(lower, hinge_lower_bound(centre.part, l2, W, b, width))
         short = relative(last.at.value - lower, last.at.value)
@@ -65,6 +65,13 @@ def smoothed(problem: Problem, duality_gap: float = 1e-3, max_iterations: int = 
             shrink = min(max(0.6 * float(np.sqrt(duality_gap / short)), MOST_SHRINK), LEAST_SHRINK)
             inner = SHARE * max(duality_gap, short * shrink**2)
         width = max(NARROWEST, width * shrink)
+
+
+def _exact(problem: Problem, one: Iterate) -> Value:
+    """The value of the hinge itself at an iterate of the smoothed problem, whose gradient it keeps."""
+    mean_loss, accuracy = evaluate(problem.part, problem.loss, one.W, one.b)
+    value = mean_loss + 0.5 * problem.l2 * float((one.W**2).sum())
+    return replace(one.at, value=value, mean_loss=mean_loss, accuracy=accuracy)
 
 
 def _outside(iterate: Iterate, shift: Array) -> Iterate:
