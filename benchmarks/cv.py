@@ -38,7 +38,7 @@ def linclass(
 ) -> Prepared:
     """`linclass_cli.learn.crossval.cross_validate` at its defaults, the refit included."""
     from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig
-    from linclass_cli.learn.crossval import cross_validate
+    from linclass_cli.learn.crossval import Cell, cross_validate
 
     data = load(folder)
     settings: dict[str, Any] = {"name": solver} | ({} if gap is None else {"gap": gap})
@@ -52,7 +52,8 @@ def linclass(
     ours.enter_threads(THREADS)
 
     def run() -> Any:
-        return [cell for cell in cross_validate(features, classes, config) if cell.fold is not None]
+        events = cross_validate(features, classes, config)
+        return [event for event in events if isinstance(event, Cell) and event.fold is not None]
 
     def collect(cells: Any) -> Cells:
         at = {(cell.fold, cell.l2): cell for cell in cells}

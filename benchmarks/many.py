@@ -32,29 +32,22 @@ def _l2(p: int) -> float:
 
 
 def linclass(folder: str) -> Prepared:
-    """linclass's pass over many problems, `linclass_cli.learn.folds`: one a strength, for all folds."""
+    """linclass's pass over many problems, `linclass_cli.learn.folds`."""
+    from linclass_cli.learn.folds import FoldProblems
+
     data = load(folder)
     k = data.k
     W, b = _weights(k, data.X.shape[1])
-    values = _folds_at_once(data, k)
+    which = np.arange(PROBLEMS)
+    scaling = ours.make_problem(data.X, data.y, LOSS, 0.0, k).part.scaling
+    l2 = np.array([_l2(p) for p in which])
+    problems = FoldProblems(
+        data.X, data.y, _folds(len(data.y)), which % FOLDS, [scaling] * PROBLEMS, LOSS, l2, k, 0
+    )
     ours.enter_threads(THREADS)
-    return Prepared(lambda: values(W, b), lambda found: np.array([value.value for value in found]))
-
-
-def _folds_at_once(data: Any, k: int) -> Any:
-    from linclass_cli.learn.folds import FoldProblems
-
-    scalings = [ours.make_problem(data.X, data.y, LOSS, 0.0, k).part.scaling] * FOLDS
-    fold_of, which = _folds(len(data.y)), np.arange(FOLDS)
-    passes = [
-        FoldProblems(data.X, data.y, fold_of, scalings, LOSS, _l2(i * FOLDS), k, 0) for i in range(STRENGTHS)
-    ]
-
-    def values(W: Array, b: Array) -> Any:
-        parts = [slice(i * FOLDS, (i + 1) * FOLDS) for i in range(STRENGTHS)]
-        return [v for one, at in zip(passes, parts, strict=True) for v in one.values(which, W[at], b[at])]
-
-    return values
+    return Prepared(
+        lambda: problems.values(which, W, b), lambda found: np.array([value.value for value in found])
+    )
 
 
 def linclass_singly(folder: str) -> Prepared:
