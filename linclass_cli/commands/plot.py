@@ -46,7 +46,7 @@ def add(app: typer.Typer) -> None:
         """Draw the curves of runs into files, and print the files' paths.
 
         A training run gives its accuracy and its loss against steps, a cross-validation its accuracy against
-        l2 with both choices marked.
+        l2 with both choices marked; --kind curves draws every fold's accuracy against steps.
 
         Example: linclass plot run1 run2 --format svg
         """

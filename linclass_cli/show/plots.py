@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 
 from linclass_cli.atomic import write_bytes
@@ -29,14 +29,20 @@ def save_figures(runs: Sequence[Run], kind: str, file_format: str, folder: Path 
     """
     trained = [run for run in runs if run.kind == "train"]
     validated = [run for run in runs if run.kind == "cv"]
-    wrong = {"curves": validated, "cv": trained}.get(kind, [])
-    if wrong:
-        what, other = ("a cross-validation", "cv") if kind == "curves" else ("a training run", "curves")
-        raise InputError(f"{wrong[0].id} is {what}: it has no {kind} to plot; use --kind {other} or auto")
+    if kind == "cv" and trained:
+        raise InputError(
+            f"{trained[0].id} is a training run: it has no cv to plot; use --kind curves or auto"
+        )
+    flat = [run for run in validated if not any(len(_curve(cell)) > 1 for cell in run.history)]
+    if kind == "curves" and flat:
+        why = "is a cross-validation without curves (its solver takes one step)"
+        raise InputError(f"{flat[0].id} {why}; use --kind cv or auto")
     figures: list[tuple[str, Sequence[Run], Callable[[Sequence[Run]], Figure]]] = []
     if trained:
         figures += [("accuracy", trained, accuracy_curves), ("loss", trained, loss_curves)]
-    if validated:
+    if validated and kind == "curves":
+        figures += [("curves", [run], fold_curves) for run in validated]
+    elif validated:
         figures.append(("cv", validated, cv_curves))
     files = []
     for name, of, draw in figures:
@@ -97,6 +103,37 @@ def cv_curves(runs: Sequence[Run]) -> Figure:
     axes.set_ylabel("Validation accuracy (%)")
     axes.legend(fontsize=_FONT - 2, framealpha=0.8, edgecolor="none", handletextpad=1.0, labelspacing=0.9)
     return figure
+
+
+def fold_curves(runs: Sequence[Run]) -> Figure:
+    """The accuracy on the held-out part of every fold against steps, a colour for each strength of l2.
+
+    Each strength is solved from where the stronger one before it ended, if its solver can start there.
+    """
+    (run,) = runs
+    figure, axes = _canvas(_titles(runs))
+    strengths = sorted({cell["l2"] for cell in run.history}, reverse=True)
+    colors = colormaps["viridis"]([0.92 * i / max(1, len(strengths) - 1) for i in range(len(strengths))])
+    for l2, color in zip(strengths, colors, strict=True):
+        label = f"{l2:.3g}"
+        for cell in run.history:
+            if cell["l2"] == l2 and cell["fold"] is not None:
+                values = [100 * value for value in _curve(cell)]
+                axes.plot(values, color=color, linewidth=1.2, alpha=0.8, label=label)
+                label = ""
+    # All weights zero, where the first strength starts, says nothing, and would squeeze everything else.
+    shown = [100 * value for cell in run.history for value in _curve(cell)[1:]]
+    room = 0.05 * (max(shown) - min(shown)) or 1.0
+    axes.set_ylim(min(shown) - room, max(shown) + room)
+    axes.set_xlabel("Epoch" if run.metrics["solver"] == "sgd" else "Step of the solver")
+    axes.set_ylabel("Validation accuracy of each fold (%)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(title="l2", loc="outside right upper", fontsize=_FONT - 2, frameon=False)
+    return figure
+
+
+def _curve(cell: dict[str, Any]) -> list[float]:
+    return list(cell.get("curve") or [])
 
 
 def _curves(runs: Sequence[Run], what: str, ylabel: str, unit: float) -> Figure:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from linclass_cli.errors import InputError
 from linclass_cli.runs import Run
-from linclass_cli.show.plots import accuracy_curves, cv_curves, loss_curves, save_figures
+from linclass_cli.show.plots import accuracy_curves, cv_curves, fold_curves, loss_curves, save_figures
 
 
 def trained(name: str, path: Path, val: bool = True, steps: int = 5) -> Run:
@@ -100,10 +101,27 @@ def test_a_picture_has_something_on_it(tmp_path):
 
 
 def test_a_kind_that_a_run_has_not_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="run2 is a cross-validation: .* use --kind cv"):
+    with pytest.raises(InputError, match="run2 is a cross-validation without curves .* use --kind cv"):
         save_figures([validated("run2", tmp_path)], "curves", "png")
     with pytest.raises(InputError, match="run1 is a training run"):
         save_figures([trained("run1", tmp_path)], "cv", "png")
+
+
+def test_the_curves_of_a_cross_validation_are_those_of_every_fold(tmp_path):
+    cells = [
+        {"fold": fold, "l2": l2, "curve": [0.1, 0.4 + fold / 100, 0.5]}
+        for l2 in (0.1, 1.0)
+        for fold in (0, 1)
+    ]
+    refit = {"fold": None, "l2": 1.0, "curve": []}
+    run = replace(validated("run4", tmp_path), history=[*cells, refit])
+    figure = fold_curves([run])
+    drawn = [list(line.get_ydata()) for line in figure.axes[0].get_lines()]
+    assert sorted(drawn) == [pytest.approx([10, 40 + fold, 50]) for fold in (0, 0, 1, 1)]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1", "0.1"]
+    assert figure.axes[0].get_ylim()[0] > 30
+    (file,) = save_figures([run], "curves", "png")
+    assert file == tmp_path / "run4" / "curves.png"
 
 
 def test_pyplot_is_never_loaded():
