@@ -19,6 +19,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FASTMATH = {"reassoc", "contract", "nsz"}
 
 
+def _spare_scipy() -> None:
+    """Load Numba's array functions without scipy.linalg, a fifth of a second that no kernel here needs.
+
+    Numba loads it only to learn that it is there. Whoever multiplies matrices in a kernel still gets it then.
+    """
+    from numba.np import linalg
+
+    ask = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        from numba.np import arraymath
+
+        arraymath.ensure_blas = ask  # type: ignore[attr-defined]
+    finally:
+        linalg.ensure_blas = ask
+
+
+_spare_scipy()
+
+
 class _Count(event.Listener):
     """Counts the kernels that Numba really compiles. Those that a kernel calls are part of it.
 

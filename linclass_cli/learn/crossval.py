@@ -13,13 +13,14 @@ from linclass_cli.config import Config
 from linclass_cli.learn.bounds import relative, smooth_bound
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
+from linclass_cli.learn.gram import MOST_EIGEN
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, evaluate
 from linclass_cli.learn.ridge_path import ridge_path
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.solvers.iterate import check_finite
-from linclass_cli.learn.solvers.newton import MOST_EIGEN, newton_steps
+from linclass_cli.learn.solvers.newton import newton_steps
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Features

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from linclass_cli.jit import kernel
+from linclass_cli.learn.gram import gram
 from linclass_cli.learn.losses import (
     LOSS_NUMBER,
     Array,
@@ -26,7 +27,7 @@ from linclass_cli.learn.losses import (
 )
 from linclass_cli.learn.objective import Part, Value
 from linclass_cli.learn.scaling import Scaling
-from linclass_cli.learn.solvers.newton import FIRST_ROWS, gram
+from linclass_cli.learn.solvers.newton import FIRST_ROWS
 from linclass_cli.learn.tiles import PARTIAL_VALUES, load
 from linclass_cli.threads import Spans, in_chunks
 

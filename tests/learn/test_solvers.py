@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import get_args
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from linclass_cli.config import SolverName
 from linclass_cli.errors import InputError
+from linclass_cli.learn import gram
 from linclass_cli.learn.objective import Problem, curvature, objective, times_hessian
 from linclass_cli.learn.solvers import SOLVERS, closed, lbfgs, newton, sgd, smoothed
 from linclass_cli.threads import use_threads
@@ -180,7 +180,7 @@ def test_newton_with_many_features_has_only_their_diagonal(monkeypatch):
     X, y = blobs(200, 50, 3, dtype=np.float64)
     problem = Problem(plain_part(X, y), "softmax", 1e-2, 3)
     want = solve(newton, problem, gap=1e-9).at.value
-    monkeypatch.setattr(sys.modules["linclass_cli.learn.solvers.newton"], "MOST_EIGEN", 10)
+    monkeypatch.setattr(gram, "MOST_EIGEN", 10)
     last = solve(newton, problem, gap=1e-9)
     assert last.converged
     assert last.at.value == pytest.approx(want, rel=1e-8)

@@ -15,15 +15,16 @@ ten thousandth of the tolerance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from linclass_cli.learn.bounds import LEAST, smooth_bound
+from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, scaled, times_hessian
+from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, times_hessian
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 
 CG_TOLERANCE = 0.1
@@ -31,8 +32,6 @@ MOST_PRODUCTS = 25
 MOST_HALVINGS = 20
 # Rows of the first sample: this share of them, and at least this many.
 FIRST_SHARE, FIRST_ROWS = 0.2, 8000
-# Beyond this many features the eigendecomposition costs more than it saves; the diagonal has to do.
-MOST_EIGEN = 2048
 # Steps that may gain nothing before a problem is given up.
 MOST_IDLE = 4
 # What the model may still promise, as a share of the tolerance, where there is no proof.
@@ -205,47 +204,6 @@ def _go(model: Model, which: Array, W: Array, b: Array, at: list[Value], z_W: Ar
     return stuck
 
 
-class Gram:
-    """The eigendecomposition of the features' A = X'X / n (its diagonal, where A is large)."""
-
-    def __init__(self, A: Array) -> None:
-        self.vectors: Array | None = None
-        if A.ndim == 2:
-            values, self.vectors = np.linalg.eigh(A)
-            self.values = np.maximum(values, 1e-7 * max(float(values[-1]), 1e-300))
-        else:
-            self.values = np.maximum(A, 1e-300)
-
-    def inverse(self, C: Array, l2: Array) -> Callable[[Array, Array], tuple[Array, Array]]:
-        """(C (x) A + l2)^-1 for mean curvatures C (p, k, k), strengths (p,): of (p, k, d), (p, k)."""
-        bends, turns = np.linalg.eigh(C)
-        # Where the loss has no curvature at all (the same added to all scores), the gradient is but rounding.
-        turns = np.where((bends < 1e-5 * bends[:, -1:])[:, None, :], 0, turns)
-        bends = np.maximum(bends, 1e-6)
-        back = turns.transpose(0, 2, 1)
-        scale = bends[:, :, None] * self.values + l2[:, None, None]
-        vectors = self.vectors
-
-        def apply(r_W: Array, r_b: Array) -> tuple[Array, Array]:
-            z_b = (turns @ ((back @ r_b[:, :, None]) / bends[:, :, None]))[:, :, 0]
-            if vectors is None:
-                return turns @ ((back @ r_W) / scale), z_b
-            return turns @ ((back @ r_W @ vectors) / scale) @ vectors.T, z_b
-
-        return apply
-
-    def left(self, ry: Array, r_W: Array, l2: Array) -> Array:
-        """What CG could still gain from residuals r, ry = r'M^-1 r: (p,).
-
-        About ry / 2, doubled to be safe, where M is close to H; the diagonal is not, and there the bound of
-        strong convexity holds, ||r||^2 / (2 l2).
-        """
-        if self.vectors is not None:
-            return np.abs(ry)
-        bound = (r_W**2).sum(axis=(1, 2)) / (2 * np.maximum(l2, 1e-300))
-        return np.maximum(np.abs(ry), np.where(l2 > 0, bound, 0))
-
-
 def _dot(a_W: Array, a_b: Array, b_W: Array, b_b: Array) -> Array:
     total: Array = np.einsum("pkd,pkd->p", a_W, b_W) + np.einsum("pk,pk->p", a_b, b_b)
     return total
@@ -275,13 +233,6 @@ class OneProblem:
 
     def gram(self) -> Array:
         return gram(self.problem.part.take(np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])))
-
-
-def gram(part: Part) -> Array:
-    """X'X / m of the scaled features of a part, float64 (d, d); beyond MOST_EIGEN features its diagonal."""
-    X = scaled(part, slice(None))
-    square = np.einsum("ij,ij->j", X, X) if part.d > MOST_EIGEN else X.T @ X
-    return np.asarray(square, np.float64) / part.m
 
 
 def _center(part: Part) -> Array:
