@@ -36,6 +36,8 @@ FIRST_SHARE, FIRST_ROWS = 0.2, 8000
 MOST_IDLE = 4
 # What the model may still promise, as a share of the tolerance, where there is no proof.
 PROMISE = 1e-4
+# Curvature that a hinge's bias is given at least, as a share of the mean curvature, and anyway.
+HOLD, LEAST_HOLD = 1e-2, 1e-4
 # Relative size of differences in the objective that float32 sums may invent.
 _NOISE = 1e-8
 
@@ -225,11 +227,14 @@ class OneProblem:
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:  # noqa: ARG002
         self.sample = self.problem.part.take(np.sort(self.order[: max(1, round(share * self.rows))]))
         self.curvature, mean = curvature(self.sample, self.problem.loss, W[0], b[0], self.problem.width)
-        return mean[None]
+        k = len(mean)
+        # Between its kinks a hinge has no curvature, and nothing else holds the bias.
+        self.hold = HOLD * float(np.trace(mean)) / k + LEAST_HOLD if self.problem.loss == "hinge" else 0.0
+        return (mean + self.hold * np.eye(k))[None]
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
         h_W, h_b = times_hessian(self.sample, self.problem.loss, self.curvature, V[0], v[0])
-        return h_W[None], h_b[None]
+        return h_W[None], (h_b + self.hold * v[0])[None]
 
     def gram(self) -> Array:
         return gram(self.problem.part.take(np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])))
