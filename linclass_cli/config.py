@@ -88,9 +88,7 @@ _SMOOTHED = ("smoothed",)
 
 @dataclass(frozen=True)
 class SolverConfig(Section):
-    name: SolverName = setting(
-        "auto", "auto: closed for ridge, smoothed for hinge (sgd where its settings are given), else newton"
-    )
+    name: SolverName = setting("auto", "auto: closed for ridge, sgd for hinge, else newton")
     learning_rate: float = setting(1e-3, "step of SGD", gt=0, only_for=_SGD)
     decay: float = setting(
         0.0, "rate in epoch e (from 0): learning_rate / (1 + decay * e)", ge=0, only_for=_SGD
@@ -158,7 +156,7 @@ class Config(Section):
         """The solver that ``auto`` stands for."""
         if self.solver.name != "auto":
             return self.solver.name
-        return {"ridge": "closed", "hinge": "smoothed"}.get(self.model.loss, "newton")
+        return {"ridge": "closed", "hinge": "sgd"}.get(self.model.loss, "newton")
 
     @property
     def cache(self) -> Path:

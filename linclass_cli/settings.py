@@ -96,12 +96,6 @@ def resolve(
 def _build(given: dict[str, _Given]) -> Resolved:
     settings = dict(leaves())
     config = _validate(given)
-    if config.solver.name == "auto" and config.model.loss == "hinge":
-        # Who sets a learning rate for an SVM means SGD, which was once the only solver it had.
-        for key, one in list(given.items()):
-            if settings[key].only_for == ("sgd",) and one.rank > PRESET:
-                given["solver.name"] = _Given("sgd", f"{key} of {one.source}", one.rank)
-        config = _validate(given)
     # A setting that the chosen solver or feature does not have is an error, unless it comes with a preset:
     # `--solver lbfgs` may overrule one that sets both sgd and its learning rate.
     for key, one in list(given.items()):

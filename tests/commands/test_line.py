@@ -49,7 +49,7 @@ def test_extract_fills_the_store_once(linclass):
     ("loss", "solver", "converged"),
     [
         ("softmax", "newton", True),
-        ("hinge", "smoothed", True),
+        ("hinge", "sgd", False),
         ("squared-hinge", "newton", True),
         ("ridge", "closed", True),
     ],

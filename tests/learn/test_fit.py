@@ -164,7 +164,7 @@ def test_cv_equals_scikit_learn_fold_by_fold(loss):
 @pytest.mark.parametrize("loss", ["softmax", "hinge", "squared-hinge", "ridge"])
 def test_a_cell_of_cv_is_what_a_fit_on_that_fold_gives(loss, scale):
     f = features(200, noise_labels=0.2)
-    c = config(loss, cv=CvConfig(folds=4, l2=(1e-4, 1e-2)))
+    c = config(loss, "smoothed" if loss == "hinge" else "auto", cv=CvConfig(folds=4, l2=(1e-4, 1e-2)))
     c = replace(c, model=replace(c.model, scale=scale))
     cells, outcome = validate(f, c)
     assert len(cells) == 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from linclass_cli.config import Config, CvConfig, ModelConfig, SplitConfig
+from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
 from linclass_cli.learn.objective import Problem, objective
@@ -24,11 +24,17 @@ SHAPES = [
 ]
 
 
+def solver_of(loss: str) -> SolverConfig:
+    return SolverConfig(name="smoothed" if loss == "hinge" else "auto")
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("n", "d", "k"), SHAPES)
 def test_train_on_any_shape(loss, n, d, k):
     X, y = blobs(n, d, k)
-    c = Config(model=ModelConfig(loss=loss, l2=0.1), split=SplitConfig(val_fraction=0.0))
+    c = Config(
+        solver=solver_of(loss), model=ModelConfig(loss=loss, l2=0.1), split=SplitConfig(val_fraction=0)
+    )
     steps, outcome = run(train(features_of(X, y, X, y), tuple(map(str, range(k))), c))
     m = outcome.metrics
     assert m["converged"], m
@@ -41,7 +47,7 @@ def test_train_on_any_shape(loss, n, d, k):
 @pytest.mark.parametrize(("n", "d", "k"), [(60, 1, 2), (50, 100, 3), (300, 5, 100), (60, 3000, 3)])
 def test_cv_on_any_shape(loss, n, d, k):
     X, y = blobs(n, d, k)
-    c = Config(model=ModelConfig(loss=loss), cv=CvConfig(folds=2, l2=(0.1, 1.0)))
+    c = Config(solver=solver_of(loss), model=ModelConfig(loss=loss), cv=CvConfig(folds=2, l2=(0.1, 1.0)))
     _, outcome = run(cross_validate(features_of(X, y, X, y), tuple(map(str, range(k))), c))
     assert outcome.metrics["converged"]
 

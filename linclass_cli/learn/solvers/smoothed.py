@@ -21,6 +21,8 @@ from linclass_cli.learn.solvers.newton import centred, newton
 
 MOST_IDLE = 2
 FIRST_WIDTH = 3.0
+# Without any l2 nothing holds the weights where no margin is in a kink, and steps would be infinite.
+LEAST_L2 = 1e-7
 NARROWEST = 1e-4
 # From one width to the next; a start from further away costs more steps than it saves.
 MOST_SHRINK, LEAST_SHRINK = 0.15, 0.5
@@ -41,7 +43,7 @@ def smoothed(problem: Problem, duality_gap: float = 1e-3, max_iterations: int = 
     width, inner, lower, before, idle = FIRST_WIDTH, FIRST_TOLERANCE, -np.inf, np.inf, 0
     last = Iterate(0, W, b, objective(centre, W, b))
     while True:
-        rough = replace(centre, width=width)
+        rough = replace(centre, width=width, l2=max(l2, LEAST_L2))
         step = last.iteration
         for one in newton(rough, inner, max_iterations - step, (W, b)):
             if step + one.iteration > last.iteration:
