@@ -128,6 +128,7 @@ def fold_curves(runs: Sequence[Run]) -> Figure:
     axes.set_xlabel("Epoch" if run.metrics["solver"] == "sgd" else "Step of the solver")
     axes.set_ylabel("Validation accuracy of each fold (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.set_figwidth(SIZE[0] + 2.4)  # the legend beside the title, not over it
     figure.legend(title="l2", loc="outside right upper", fontsize=_FONT - 2, frameon=False)
     return figure
 
