@@ -8,6 +8,11 @@ can give one signature the code of another.
 So linclass keeps its kernels itself. The name of the folder is a digest of all kernel sources and the
 versions; the name of a file one of the kernel, its signature and the processor; behind the content stands its
 sha256. What cannot be read is compiled again, what cannot be written lives for this process.
+
+A kernel is machine code, and Numba keeps what belongs to it as a pickle, in its own cache as well as here: to
+load one is to run it, like a module's .pyc. So only files are loaded that this user or root owns and not
+everybody may write. Nothing else in linclass is ever unpickled: no dataset, feature file, run or model comes
+this way.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import pickle
 import platform
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +119,7 @@ class KernelCache(_Cache):
             return None
         COMPILATION.cached += 1
         _note_use(folder)
+        # Ours, by `_is_trusted`: whoever could change it could change the machine code in it as well.
         return CompileResult._rebuild(target_context, *pickle.loads(content))  # type: ignore[no-untyped-call]  # noqa: S301
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -147,10 +154,18 @@ class KernelCache(_Cache):
 
 
 def _read_whole(path: Path) -> bytes | None:
-    """What was written, without its digest; None where it is not there, not readable or damaged."""
+    """What was written, without its digest; None where it is not there, not readable, not ours or damaged."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            if not _is_trusted(os.fstat(file.fileno())):
+                return None
+            content = file.read()
     except OSError:
         return None
     body, digest = content[:-_DIGEST], content[-_DIGEST:]
     return body if hashlib.sha256(body).digest() == digest else None
+
+
+def _is_trusted(file: os.stat_result) -> bool:
+    """Whether this user or root owns the file, and not everybody may write it."""
+    return file.st_uid in (os.geteuid(), 0) and not file.st_mode & stat.S_IWOTH

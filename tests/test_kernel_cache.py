@@ -89,6 +89,23 @@ def test_what_is_damaged_is_compiled_again_and_mended(call, folder, damage):
 
 
 @compiles
+@pytest.mark.parametrize("whose", ["everybody's", "another's"])
+def test_what_others_may_have_written_is_never_loaded(call, folder, whose, monkeypatch):
+    call(2)
+    (path,) = folder.iterdir()
+    loaded = []
+    monkeypatch.setattr(kernel_cache.pickle, "loads", loaded.append)
+    if whose == "everybody's":
+        path.chmod(0o666)
+    elif os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:  # the file stays, and the process is another's
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert (call(2), call.compiled, call.cached) == (4, 1, 0)
+    assert loaded == []
+
+
+@compiles
 def test_a_folder_where_the_file_should_be(call, folder):
     call(2)
     (path,) = folder.iterdir()

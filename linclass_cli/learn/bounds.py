@@ -41,7 +41,7 @@ def gap_bound(problem: Problem, at: Value, W: Array, b: Array) -> float | None:
         return None
     if problem.loss != "hinge":
         return smooth_bound(at, problem.l2)
-    lower = max(hinge_lower_bound(problem.part, problem.l2, W, b, width) for width in _WIDTHS)
+    lower = hinge_lower_bound(problem.part, problem.l2, W, b, *_WIDTHS)
     return at.value - lower if np.isfinite(lower) else None
 
 
@@ -50,20 +50,23 @@ def smooth_bound(at: Value, l2: float) -> float:
     return at.gradient_size**2 / (2 * l2) if l2 > 0 else np.inf
 
 
-def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, width: float) -> float:
+def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, *widths: float) -> float:
     """What the hinge's objective on the part cannot go below, from the shares at W (k, d), b (k,).
 
-    -inf where the shares are too far from balance. Two passes over the part, in its own precision.
+    The best of what kinks of these widths give; -inf where their shares are too far from balance. One pass
+    over the part and one a width, in its own precision.
     """
-    k = W.shape[0]
     S = _scores(part, W)
-    shares = _balanced_shares(S, part.y, b.astype(np.float64), width)
-    if shares is None:
-        return -np.inf
+    found = [_balanced_shares(S, part.y, b.astype(np.float64), width) for width in widths]
+    return max((_dual(part, l2, shares) for shares in found if shares is not None), default=-np.inf)
+
+
+def _dual(part: Part, l2: float, shares: Array) -> float:
+    """The dual's value at balanced shares (m, k), 0 at the label; they become G."""
     total = float(shares.sum(dtype=np.float64)) / part.m
     G = shares
     G[np.arange(part.m), part.y] = -shares.sum(axis=1)
-    sums = np.zeros((BLOCKS, k, part.d), G.dtype)
+    sums = np.zeros((BLOCKS, G.shape[1], part.d), G.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import io
 import os
 import re
-import sys
 
 import pytest
 
@@ -12,6 +10,7 @@ from linclass_cli.compilation import COMPILATION
 from linclass_cli.jit import kernel
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
+from tests.show.conftest import on_a_terminal
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 
@@ -90,14 +89,7 @@ def test_after_an_error_nothing_is_left(capsys):
 
 
 def test_beside_a_live_bar_it_has_a_line_of_its_own(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
+    terminal = on_a_terminal(monkeypatch, 80)
     with compiling_shown(), progress("train", "steps") as advance:
         compile_some(1)
         advance(3, 4)

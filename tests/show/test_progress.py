@@ -8,6 +8,7 @@ import pytest
 from linclass_cli.show import progress as module
 from linclass_cli.show.progress import follow, progress
 from linclass_cli.show.tables import print_table
+from tests.show.conftest import on_a_terminal
 
 
 class Clock:
@@ -70,14 +71,7 @@ def test_quiet_says_nothing(clock, capsys):
 
 
 def test_in_a_terminal_a_live_bar_on_stderr(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
+    terminal = on_a_terminal(monkeypatch, 100)
     with progress("train [softmax]", "steps") as advance:
         advance(3, 4, "val 51 %")
     assert "train [softmax]" in terminal.getvalue()
