@@ -63,7 +63,7 @@ class _Count(event.Listener):
             COMPILATION.seconds += time.perf_counter() - self.began
 
 
-event.register("numba:compile", _Count())  # type: ignore[no-untyped-call]
+event.register("numba:compile", _Count())
 
 
 def kernel(*, fast: bool = False, inner: bool = False) -> Callable[[F], F]:

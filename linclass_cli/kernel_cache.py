@@ -120,7 +120,7 @@ class KernelCache(_Cache):
         COMPILATION.cached += 1
         _note_use(folder)
         # Ours, by `_is_trusted`: whoever could change it could change the machine code in it as well.
-        return CompileResult._rebuild(target_context, *pickle.loads(content))  # type: ignore[no-untyped-call]  # noqa: S301
+        return CompileResult._rebuild(target_context, *pickle.loads(content))  # noqa: S301
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the code for the signature, if the disk lets us."""
@@ -130,7 +130,7 @@ class KernelCache(_Cache):
             return
         if data.library.has_dynamic_globals:  # addresses of this process
             return
-        content = dumps(data._reduce())  # type: ignore[no-untyped-call]
+        content = dumps(data._reduce())
         if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where it may not look
             remove_unused(folder.parent)
         try:

@@ -168,6 +168,16 @@ LOSSES = {
 }
 
 
+def tile(X, mean, factor, W, b, m, dW):
+    """(T, S, dW + S T) of the rows X of one tile, number by number in float64; S of the first m."""
+    T, S, dW = (X.astype(np.float64) - mean) * factor, np.zeros((len(W), m)), dW.astype(np.float64)
+    for i in range(m):
+        for c in range(len(W)):
+            S[c, i] = b[c] + sum(float(T[i, j]) * float(W[c, j]) for j in range(X.shape[1]))
+            dW[c] += S[c, i] * T[i]
+    return T, S, dW
+
+
 def objective(X, y, W, b, loss, l2):
     """(value, dW, db, accuracy) of mean(loss) + l2/2 ||W||^2, image by image, in float64."""
     value, dW, db, correct = 0.0, np.zeros(W.shape), np.zeros(b.shape), 0

@@ -15,7 +15,8 @@ SMALL = [
     ["tests/learn/test_losses.py"],
     ["tests/learn/test_objective.py", "-k", "twin and not 700 and not 600 or slope or rows_and_scaling"],
     ["tests/learn/test_solvers.py", "-k", "epochs_equal_their_twin"],
-    ["tests/learn/test_folds.py", "-k", "twins"],
+    ["tests/learn/test_lanes.py"],
+    ["tests/learn/test_folds.py", "-k", "values and 47"],
     ["tests/learn/test_scaling.py"],
 ]
 

@@ -62,16 +62,16 @@ def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, *widths: float)
 
 
 def _dual(part: Part, l2: float, shares: Array) -> float:
-    """The dual's value at balanced shares (m, k), 0 at the label; they become G."""
+    """The dual's value at balanced shares (k, m), 0 at the label; they become G."""
     total = float(shares.sum(dtype=np.float64)) / part.m
     G = shares
-    G[np.arange(part.m), part.y] = -shares.sum(axis=1)
-    sums = np.zeros((BLOCKS, G.shape[1], part.d), G.dtype)
+    G[part.y, np.arange(part.m)] = -shares.sum(axis=0)
+    sums = np.zeros((BLOCKS, G.shape[0], part.d), G.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             for at in _tiles(part.m, t):
-                sums[t] += G[at].T @ scaled(part, at)
+                sums[t] += G[:, at] @ scaled(part, at)
 
     in_chunks(work, BLOCKS)
     V = sums.sum(axis=0, dtype=np.float64) / (part.m * l2)
@@ -79,32 +79,33 @@ def _dual(part: Part, l2: float, shares: Array) -> float:
 
 
 def _scores(part: Part, W: Array) -> Array:
-    """Without the bias, (m, k)."""
+    """Without the bias, (k, m)."""
     weights = W.astype(part.X.dtype)
-    S = np.empty((part.m, W.shape[0]), part.X.dtype)
+    S = np.empty((W.shape[0], part.m), part.X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             for at in _tiles(part.m, t):
-                np.matmul(scaled(part, at), weights.T, out=S[at])
+                S[:, at] = weights @ scaled(part, at).T
 
     in_chunks(work, BLOCKS)
     return S
 
 
 def _balanced_shares(S: Array, y: Array, b: Array, width: float) -> Array | None:
-    """Shares (m, k) at the scores S + b, 0 at the label, under which every class gives as much as it takes.
+    """Shares (k, m) at the scores S + b, 0 at the label, under which every class gives as much as it takes.
 
     Newton's method moves the bias until the classes are about even at these scores; `_balance` does the rest.
     """
-    m, k = S.shape
+    k, m = S.shape
+    rows = np.arange(m)
     shares = _shares(S, y, b, width)
     db = _uneven(shares, y)
     for _ in range(BALANCINGS):
         if np.abs(db).max() <= EVEN * m:
             break
         bent = np.where((shares > 0) & (shares < 1), S.dtype.type(1 / width), S.dtype.type(0))
-        bent[np.arange(m), y] = -bent.sum(axis=1)
+        bent[y, rows] = -bent.sum(axis=0)
         C = mean_curvature("hinge", bent, y) * m
         step = np.linalg.solve(C + (DAMPING * np.trace(C) / k + 1e-9) * np.eye(k), db)
         for length in (1.0, 0.5, 0.25, 0.1):
@@ -120,28 +121,28 @@ def _balanced_shares(S: Array, y: Array, b: Array, width: float) -> Array | None
     if factors is None:
         # A pair of classes may have nothing to take and no room to give: a trace of even flows makes both.
         even = 0.5 * counts[counts > 0].min() / np.maximum(counts, 1)
-        shares += S.dtype.type(TRACE) * (even.astype(S.dtype)[y][:, None] - shares)
-        shares[np.arange(m), y] = 0
+        shares += S.dtype.type(TRACE) * (even.astype(S.dtype)[y] - shares)
+        shares[y, rows] = 0
         factors = _balance(sums_by_class(shares, y), counts)
     if factors is None:
         return None
     less, more = factors
-    shares *= (1 - less).astype(S.dtype)[y]
-    shares += more.astype(S.dtype)[y] * (1 - shares)
-    shares[np.arange(m), y] = 0
+    shares *= (1 - less).T.astype(S.dtype)[:, y]
+    shares += more.T.astype(S.dtype)[:, y] * (1 - shares)
+    shares[y, rows] = 0
     return shares
 
 
 def _shares(S: Array, y: Array, b: Array, width: float) -> Array:
-    """The derivatives of the smoothed hinge in its margins, (m, k), 0 at the label."""
+    """The derivatives of the smoothed hinge in its margins, (k, m), 0 at the label."""
     rows = np.arange(len(y))
-    a = S + b.astype(S.dtype)
-    a -= a[rows, y][:, None]
+    a = S + b.astype(S.dtype)[:, None]
+    a -= a[y, rows]
     a += 1
     a *= S.dtype.type(1 / width)
     a += S.dtype.type(0.5)
     np.clip(a, 0, 1, out=a)
-    a[rows, y] = 0
+    a[y, rows] = 0
     return np.asarray(a)
 
 

@@ -1,12 +1,12 @@
 """The problems of a cross-validation, folds x strengths, over the same X: read once, a tile serves them all.
 
-A tile of R rows is loaded and scaled once, T (R, d). All problems' weights side by side are one matrix, so
-their scores are one product, S = T W' (R, P k), at BLAS's speed; the row kernel zeroes the rows that a
-problem holds out, after noting how it does on them; one more product, S' T, adds to all gradients. So the
-curves of validation cost nothing more, and P problems far less than P passes.
+The weights of all problems stand one below the other, so their scores are one product, and their gradients
+another (tiles.py). Rows go fold by fold, so that a block of them belongs to one fold: the problems that train
+on it come first, those that hold it out are only valued. So the curves of validation cost half a product, and
+products with the Hessian leave out what is held out.
 
-Each fold has its own scaling (m_f, c_f), and T has the first one's (m, c). The difference is put into the
-weights: ((x - m_f) c_f) W' + b = t (W c_f / c)' + b + W ((m - m_f) c_f), with t = (x - m) c.
+Each fold has its own scaling (m_f, c_f), and a tile has the first one's (m, c). The difference is put into
+the weights: ((x - m_f) c_f) W' + b = t (W c_f / c)' + b + W ((m - m_f) c_f), with t = (x - m) c.
 """
 
 from __future__ import annotations
@@ -15,94 +15,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from linclass_cli.jit import kernel
 from linclass_cli.learn.gram import gram
-from linclass_cli.learn.losses import (
-    LOSS_NUMBER,
-    Array,
-    curvature_rows,
-    loss_rows,
-    mean_curvature,
-    times_curvature,
-)
+from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
 from linclass_cli.learn.objective import Part, Value
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_ROWS
-from linclass_cli.learn.tiles import PARTIAL_VALUES, load
+from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
 from linclass_cli.threads import Spans, in_chunks
-
-TILE_ROWS = 512
-BLOCKS = 16
-
-
-@kernel()
-def fold_load(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
-    """`tiles.load`, to be called from here."""
-    load(X, rows, mean, factor, T)
-
-
-@kernel()
-def fold_times(loss: int, Q: Array, S: Array, k: int) -> None:
-    """`times_curvature` for P problems at once: Q and S (R, P k)."""
-    rows = S.shape[0] * S.shape[1] // k
-    times_curvature(loss, Q.reshape((rows, k)), S.reshape((rows, k)))
-
-
-@kernel()
-def fold_rows(
-    loss: int,
-    S: Array,
-    y: Array,
-    fold: Array,
-    problems: Array,
-    k: int,
-    sums: Array,
-    counts: Array,
-) -> None:
-    """The row kernels for P problems at once: S (R, P k) becomes dloss/dS, 0 where the row is held out.
-
-    problems (P,): the fold that each holds out. sums (2, P) gets the losses of the rows that train and of
-    those held out, counts (2, P) how many of them are correct.
-    """
-    R, P = S.shape[0], problems.shape[0]
-    rows = S.reshape((R * P, k))
-    labels = np.empty(R * P, np.int64)
-    hits = np.empty(R * P, np.int64)
-    losses = np.empty(R * P, np.float64)
-    for i in range(R):
-        for p in range(P):
-            r = i * P + p
-            labels[r] = y[i]
-            best = 0
-            for j in range(1, k):
-                if rows[r, j] > rows[r, best]:
-                    best = j
-            hits[r] = best == y[i]
-    loss_rows(loss, 0.0, rows, labels, losses)
-    for i in range(R):
-        for p in range(P):
-            r = i * P + p
-            held = 1 if fold[i] == problems[p] else 0
-            sums[held, p] += losses[r]
-            counts[held, p] += hits[r]
-            if held:
-                rows[r, :] = 0
-
-
-@kernel()
-def fold_curvature(loss: int, S: Array, y: Array, fold: Array, problems: Array, k: int) -> None:
-    """`curvature_rows` for P problems at once, 0 for rows held out."""
-    R, P = S.shape[0], problems.shape[0]
-    rows = S.reshape((R * P, k))
-    labels = np.empty(R * P, np.int64)
-    for i in range(R):
-        labels[i * P : (i + 1) * P] = y[i]
-    curvature_rows(loss, 0.0, rows, labels)
-    for i in range(R):
-        for p in range(P):
-            r = i * P + p
-            if fold[i] == problems[p]:
-                rows[r, :] = 0
 
 
 class FoldProblems:
@@ -128,22 +47,33 @@ class FoldProblems:
         self.base = scalings[0]
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
-        self.everything = np.arange(n)
+        self.mean, self.factor = self.base.mean.astype(X.dtype), self.base.factor.astype(X.dtype)
         self.order = np.random.default_rng(seed).permutation(n)
 
     def values(self, which: Array, W: Array, b: Array) -> list[Value]:
         """The objectives of the problems ``which`` (p,) at W (p, k, d), b (p, k)."""
-        p, k, _ = W.shape
-        holds = self.holds[which]
-        sums, counts = np.zeros((BLOCKS, 2, p)), np.zeros((BLOCKS, 2, p), np.int64)
+        p, k, d = W.shape
+        V, v = self._for_tiles(which, W, b)
+        blocks = self._blocks(np.arange(self.rows), which)
+        dV, dv = np.zeros((len(blocks), p, k, d), V.dtype), np.zeros((len(blocks), p, k))
+        sums, counts = np.zeros((len(blocks), 2, p)), np.zeros((len(blocks), 2, p), np.int64)
 
-        def each(t: int, _: slice, tile: Array, S: Array) -> None:
-            fold_rows(self.loss, S, self.y[tile], self.fold_of[tile], holds, k, sums[t], counts[t])
+        def each(t: int, rows: Array, train: Array, held: Array) -> None:
+            order, trained = np.concatenate([train, held]), len(train)
+            dW, db = np.zeros((trained * k, d), V.dtype), np.zeros(trained * k)
+            losses, correct = np.zeros(p), np.zeros(p, np.int64)
+            data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(V[order]), _rows(v[order])
+            sum_block(*data, k, trained, self.loss, 0.0, dW, db, losses, correct)
+            dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
+            for part, (first, last) in enumerate(((0, trained), (trained, p))):
+                sums[t, part, order[first:last]] = losses[first:last]
+                counts[t, part, order[first:last]] = correct[first:last]
 
-        dW, db = self._pass(self.everything, which, W, b, each, True)
-        held = np.array([np.count_nonzero(self.fold_of == fold) for fold in holds])
+        _do(blocks, each)
+        held = np.array([np.count_nonzero(self.fold_of == fold) for fold in self.holds[which]])
         rows = np.stack([self.rows - held, held])
         losses, shares = sums.sum(axis=0) / rows, counts.sum(axis=0) / rows
+        dW, db = self._from_tiles(which, dV, dv)
         l2 = self.l2[which]
         dW = dW / rows[0][:, None, None] + l2[:, None, None] * W
         db = db / rows[0][:, None]
@@ -157,29 +87,39 @@ class FoldProblems:
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:
         """Keep the curvatures on a share of the rows; their means over each problem's own, (p, k, k)."""
         p, k, _ = W.shape
-        self.bent, holds = which, self.holds[which]
-        self.sample = np.sort(self.order[: max(1, round(share * self.rows))])
-        self.Q = np.empty((len(self.sample), p * k), self.X.dtype)
+        V, v = self._for_tiles(which, W, b)
+        sample = np.sort(self.order[: max(1, round(share * self.rows))])
+        self.bent, self.blocks = which, self._blocks(sample, which)
+        self.Q: list[Array] = [np.empty((0, 0))] * len(self.blocks)
+        sums, rows_of = np.zeros((len(self.blocks), p, k, k)), np.zeros((len(self.blocks), p))
 
-        def each(_: int, at: slice, tile: Array, S: Array) -> None:
-            fold_curvature(self.loss, S, self.y[tile], self.fold_of[tile], holds, k)
-            self.Q[at] = S
+        def each(t: int, rows: Array, train: Array, _: Array) -> None:
+            Q = np.empty((len(train) * k, len(rows)), V.dtype)
+            data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(V[train]), _rows(v[train])
+            curvature_block(*data, k, self.loss, 0.0, Q, 0)
+            self.Q[t] = Q
+            for i, one in enumerate(train):
+                mean = mean_curvature(self.name, Q[i * k : (i + 1) * k], self.y[rows])
+                sums[t, one], rows_of[t, one] = len(rows) * mean, len(rows)
 
-        self._pass(self.sample, which, W, b, each, False)
-        fold = self.fold_of[self.sample]
-        self.sampled = np.array([max(1, np.count_nonzero(fold != f)) for f in holds])
-        y, rows = self.y[self.sample], len(self.sample)
-        means = [mean_curvature(self.name, self.Q[:, i * k : (i + 1) * k], y) for i in range(p)]
-        return np.stack(means) * (rows / self.sampled)[:, None, None]
+        _do(self.blocks, each)
+        self.sampled = np.maximum(rows_of.sum(axis=0), 1)
+        return np.asarray(sums.sum(axis=0) / self.sampled[:, None, None])
 
     def times(self, V: Array, v: Array) -> tuple[Array, Array]:
         """The products with the bent Hessians, without l2."""
-        k = V.shape[1]
+        p, k, d = V.shape
+        W, b = self._for_tiles(self.bent, V, v)
+        dV, dv = np.zeros((len(self.blocks), p, k, d), W.dtype), np.zeros((len(self.blocks), p, k))
 
-        def each(_: int, at: slice, __: Array, S: Array) -> None:
-            fold_times(self.loss, self.Q[at], S, k)
+        def each(t: int, rows: Array, train: Array, _: Array) -> None:
+            dW, db = np.zeros((len(train) * k, d), W.dtype), np.zeros(len(train) * k)
+            data = self.X, rows, self.mean, self.factor, _rows(W[train]), _rows(b[train])
+            hessian_block(*data, k, self.loss, self.Q[t], 0, dW, db)
+            dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
 
-        dW, db = self._pass(self.sample, self.bent, V, v, each, True)
+        _do(self.blocks, each)
+        dW, db = self._from_tiles(self.bent, dV, dv)
         return dW / self.sampled[:, None, None], db / self.sampled[:, None]
 
     def gram(self) -> Array:
@@ -187,43 +127,43 @@ class FoldProblems:
         rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
         return gram(Part(self.X, rows, self.y[rows], self.base))
 
-    def _pass(
-        self,
-        rows: Array,
-        which: Array,
-        W: Array,
-        b: Array,
-        each: Callable[[int, slice, Array, Array], None],
-        with_gradient: bool,
-    ) -> tuple[Array, Array]:
-        """``each(block, positions, rows of X, S)`` turns scores into dloss/dS; the sums of S' x and of S."""
-        dtype, (p, k, d) = self.X.dtype, W.shape
-        stretch, shift = self.stretch[which][:, None, :], self.shift[which][:, None, :]
-        V = (W * stretch).reshape(p * k, d).astype(dtype)
-        v = (b + (W * shift).sum(axis=2)).reshape(p * k).astype(dtype)
-        mean, factor = self.base.mean.astype(dtype), self.base.factor.astype(dtype)
-        blocks = max(1, min(BLOCKS, len(rows) // TILE_ROWS, PARTIAL_VALUES // (p * k * d)))
-        dV = np.zeros((blocks, p * k, d) if with_gradient else (blocks, 0, 0), dtype)
-        dv = np.zeros((blocks, p * k))
+    def _for_tiles(self, which: Array, W: Array, b: Array) -> tuple[Array, Array]:
+        """Weights (p, k, d) and biases (p, k) that give the same scores on features as tiles have them."""
+        V, v = W * self.stretch[which][:, None, :], b + (W * self.shift[which][:, None, :]).sum(axis=2)
+        return V.astype(self.X.dtype), v.astype(self.X.dtype)
 
-        def work(spans: Spans) -> None:
-            T, S = np.empty((TILE_ROWS, d), dtype), np.empty((TILE_ROWS, p * k), dtype)
-            for t, _ in spans:
-                last = len(rows) * (t + 1) // blocks
-                for start in range(len(rows) * t // blocks, last, TILE_ROWS):
-                    at = slice(start, min(start + TILE_ROWS, last))
-                    size = at.stop - start
-                    fold_load(self.X, rows[at], mean, factor, T)
-                    np.matmul(T[:size], V.T, out=S[:size])
-                    S[:size] += v
-                    each(t, at, rows[at], S[:size])
-                    if with_gradient:
-                        dV[t] += S[:size].T @ T[:size]
-                        dv[t] += S[:size].sum(axis=0, dtype=np.float64)
+    def _from_tiles(self, which: Array, dV: Array, dv: Array) -> tuple[Array, Array]:
+        """The sums of blocks' gradients (t, p, k, d), (t, p, k) by those weights, as gradients by W and b."""
+        db = dv.sum(axis=0)
+        dW = dV.sum(axis=0, dtype=np.float64) * self.stretch[which][:, None, :]
+        return dW + db[:, :, None] * self.shift[which][:, None, :], db
 
-        in_chunks(work, blocks)
-        if not with_gradient:
-            return dV, dv
-        db = dv.sum(axis=0).reshape(p, k)
-        dW = dV.sum(axis=0, dtype=np.float64).reshape(p, k, d) * stretch + db[:, :, None] * shift
-        return dW, db
+    def _blocks(self, rows: Array, which: Array) -> list[tuple[Array, Array, Array]]:
+        """Rows in blocks of one fold: (rows, problems that train on them, problems that hold them out).
+
+        Problems are positions in ``which``. What is cut depends on shapes and folds alone.
+        """
+        _, k, d = self.shape
+        folds = np.flatnonzero(np.bincount(self.fold_of[rows]))
+        cuts = max(1, count_blocks(len(rows), len(which) * k, d) // len(folds))
+        blocks = []
+        for fold in folds:
+            holding = self.holds[which] == fold
+            for part in np.array_split(rows[self.fold_of[rows] == fold], cuts):
+                blocks.append((part, np.flatnonzero(~holding), np.flatnonzero(holding)))
+        return blocks
+
+
+def _do(blocks: list[tuple[Array, Array, Array]], each: Callable[[int, Array, Array, Array], None]) -> None:
+    """``each(number, rows, train, held)`` for every block, in threads."""
+
+    def work(spans: Spans) -> None:
+        for t, _ in spans:
+            each(t, *blocks[t])
+
+    in_chunks(work, len(blocks))
+
+
+def _rows(stacked: Array) -> Array:
+    """(p, k, …) as (p k, …)."""
+    return stacked.reshape(-1, *stacked.shape[2:])

@@ -1,7 +1,11 @@
 """The losses, as row kernels: they see scores, never features.
 
-A row kernel takes the scores S (m, k) of m images and their labels y (m,), writes each image's loss to
-out (m,), float64, and turns S into dloss/dS in place. The derivations are in docs/gradients.md.
+Scores stand class by class: S (k, m), a row for each class and a column for each image. So the loops over the
+images of a tile are the inner ones, next to each other in memory, and run in vector lanes, however few the
+classes are.
+
+A row kernel takes S (k, m) and the images' labels y (m,), writes each image's loss to out (m,), float64, and
+turns S into dloss/dS in place. The derivations are in docs/gradients.md.
 
 A new loss is one function here, one entry in ``LOSSES``, one branch in ``loss_rows`` (Numba cannot cache
 kernels that are handed to kernels, so the choice is a number) and its name in ``config.LossName``.
@@ -21,28 +25,41 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @kernel(inner=True)
-def exp_rows(S: Array) -> None:
-    """S (m, k) becomes exp(S - the maximum of its row), so that nothing overflows; NaN stays NaN.
+def largest(S: Array) -> Array:
+    """The largest score of each image, (m,)."""
+    k, m = S.shape
+    top: Array = S[0].copy()
+    for j in range(1, k):
+        s = S[j]
+        for i in range(m):
+            top[i] = s[i] if s[i] > top[i] else top[i]
+    return top
+
+
+@kernel(inner=True)
+def exp_rows(S: Array) -> Array:
+    """S (k, m) becomes exp(S - the largest of the image), so that nothing overflows; NaN stays NaN.
+
+    Returns the largest scores, (m,).
 
     float32: Cephes' expf (Moshier 1992), about one unit in the last place, written so that it runs in vector
     lanes: a call of the C library for each score took a third of a whole pass. What is below exp(-87), the
     smallest that float32 holds in full, becomes that.
     """
-    m, k = S.shape
-    for i in range(m):
-        top = S[i, 0]
-        for j in range(1, k):
-            top = max(top, S[i, j])
-        for j in range(k):
-            S[i, j] -= top
-    x = S.reshape(m * k)
+    k, m = S.shape
+    top = largest(S)
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            s[i] -= top[i]
+    x = S.reshape(k * m)
     if S.itemsize != 4:
-        for i in range(m * k):
+        for i in range(k * m):
             x[i] = math.exp(x[i])
-        return
-    bits = np.empty(m * k, np.int32)
+        return top
+    bits = np.empty(k * m, np.int32)
     power = bits.view(np.float32)
-    for i in range(m * k):
+    for i in range(k * m):
         u = np.float32(-87) if x[i] < np.float32(-87) else x[i]
         n = np.floor(u * np.float32(1.44269504) + np.float32(0.5))
         n = n if n > np.float32(-126) else np.float32(-126)  # a NaN, too: it is no whole number
@@ -55,29 +72,98 @@ def exp_rows(S: Array) -> None:
         p = p * r + np.float32(5.0000001201e-1)
         x[i] = p * r * r + r + np.float32(1)
         bits[i] = (np.int32(n) + 127) << 23  # the float32 2^n
-    for i in range(m * k):
+    for i in range(k * m):
         x[i] *= power[i]
+    return top
+
+
+@kernel(inner=True)
+def log_of(x: Array) -> Array:
+    """log(x), (m,), of x >= 1; NaN stays NaN. float32: Cephes' logf, in vector lanes like exp above."""
+    m = x.shape[0]
+    out = np.empty_like(x)
+    if x.itemsize != 4:
+        for i in range(m):
+            out[i] = math.log(x[i])
+        return out
+    bits = x.view(np.int32)
+    part = np.empty(m, np.int32)
+    fraction = part.view(np.float32)  # x = fraction 2^e, sqrt(1/2) <= fraction < sqrt(2)
+    for i in range(m):
+        part[i] = (bits[i] & 0x007FFFFF) | 0x3F000000
+    for i in range(m):
+        high = fraction[i] >= np.float32(0.70710678)
+        e = np.float32((bits[i] >> 23) - 126) - (np.float32(0) if high else np.float32(1))
+        f = (fraction[i] if high else fraction[i] + fraction[i]) - np.float32(1)
+        p = np.float32(7.0376836292e-2) * f - np.float32(1.1514610310e-1)
+        p = p * f + np.float32(1.1676998740e-1)
+        p = p * f - np.float32(1.2420140846e-1)
+        p = p * f + np.float32(1.4249322787e-1)
+        p = p * f - np.float32(1.6668057665e-1)
+        p = p * f + np.float32(2.0000714765e-1)
+        p = p * f - np.float32(2.4999993993e-1)
+        p = p * f + np.float32(3.3333331174e-1)
+        z = f * f
+        low = p * f * z - np.float32(2.12194440e-4) * e - np.float32(0.5) * z
+        out[i] = f + low + np.float32(0.693359375) * e if x[i] - x[i] == 0 else x[i]
+    return out
+
+
+@kernel(inner=True)
+def probabilities(S: Array) -> tuple[Array, Array]:
+    """S (k, m) becomes the softmax of each image's scores. (top, total): their largest, and the sums of
+    exp(S - top), (m,)."""
+    k, m = S.shape
+    top = exp_rows(S)
+    total = S[0].copy()
+    for j in range(1, k):
+        s = S[j]
+        for i in range(m):
+            total[i] += s[i]
+    share = np.empty_like(total)
+    for i in range(m):
+        share[i] = S.dtype.type(1) / total[i]
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            s[i] *= share[i]
+    return top, total
 
 
 @kernel(inner=True)
 def softmax_rows(S: Array, y: Array, out: Array) -> None:
     """Multinomial cross-entropy: loss = log(sum_j exp s_j) - s_y; dloss/ds_j = p_j - [j = y]."""
-    m, k = S.shape
+    for i in range(y.shape[0]):
+        out[i] = S[y[i], i]
+    top, total = probabilities(S)
+    log_total = log_of(total)
+    for i in range(y.shape[0]):
+        out[i] = log_total[i] - (out[i] - top[i])
+        S[y[i], i] -= S.dtype.type(1)
+
+
+@kernel(inner=True)
+def thresholds(S: Array, y: Array) -> Array:
+    """s_y - 1 of each image, (m,): what the margins of its other classes are counted from."""
+    threshold: Array = np.empty_like(S[0])
+    for i in range(y.shape[0]):
+        threshold[i] = S[y[i], i] - S.dtype.type(1)
+    return threshold
+
+
+@kernel(inner=True)
+def pull_labels(S: Array, y: Array) -> None:
+    """S at the label becomes minus the sum of the image's others: each margin has two ends."""
+    k, m = S.shape
     for i in range(m):
-        top = S[i, 0]
-        for j in range(1, k):
-            top = max(top, S[i, j])
-        out[i] = S[i, y[i]] - top
-    exp_rows(S)
+        S[y[i], i] = 0
+    pull = S[0].copy()
+    for j in range(1, k):
+        s = S[j]
+        for i in range(m):
+            pull[i] += s[i]
     for i in range(m):
-        total = S.dtype.type(0)
-        for j in range(k):
-            total += S[i, j]
-        out[i] = math.log(total) - out[i]
-        share = S.dtype.type(1) / total
-        for j in range(k):
-            S[i, j] *= share
-        S[i, y[i]] -= S.dtype.type(1)
+        S[y[i], i] = -pull[i]
 
 
 @kernel(inner=True)
@@ -86,82 +172,72 @@ def hinge_rows(S: Array, y: Array, out: Array) -> None:
 
     dloss/ds_j = 1 where the margin is violated, dloss/ds_y = -(their number); 0 at the kink.
     """
-    m, k = S.shape
+    k, m = S.shape
+    one, zero = S.dtype.type(1), S.dtype.type(0)
+    threshold = thresholds(S, y)
     for i in range(m):
-        label = y[i]
-        threshold = S[i, label] - S.dtype.type(1)
-        loss = 0.0
-        violated = 0
-        for j in range(k):
-            excess = S[i, j] - threshold
-            if j == label:
-                S[i, j] = 0
+        S[y[i], i] = -np.inf  # no excess of its own
+        out[i] = 0.0
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            excess = s[i] - threshold[i]
             # "not <=" and not ">": a NaN must reach the sum.
-            elif not excess <= 0:
-                loss += excess
-                violated += 1
-                S[i, j] = 1
-            else:
-                S[i, j] = 0
-        S[i, label] = -violated
-        out[i] = loss
+            out[i] += zero if excess <= 0 else excess
+            s[i] = zero if excess <= 0 else one
+    pull_labels(S, y)
 
 
 @kernel(inner=True)
 def smooth_hinge_rows(S: Array, y: Array, width: float, out: Array) -> None:
     """The hinge with its kink at 0 replaced by a parabola of that width: h(z) = (z + width/2)^2 / (2 width)
     for abs(z) < width/2, z a margin's excess; dloss/ds_j = clip(z / width + 1/2, 0, 1). It differs from the
-    hinge by width/8 at most, and its derivatives are a feasible point of the hinge's dual (solvers/gap.py).
+    hinge by width/8 at most, and its derivatives are a feasible point of the hinge's dual (bounds.py).
     """
-    m, k = S.shape
+    k, m = S.shape
     half, scale = S.dtype.type(width / 2), S.dtype.type(1 / width)
-    one = S.dtype.type(1)
+    one, zero = S.dtype.type(1), S.dtype.type(0)
+    threshold = thresholds(S, y)
     for i in range(m):
-        label = y[i]
-        threshold = S[i, label] - one
-        loss = 0.0
-        pull = S.dtype.type(0)
-        S[i, label] = threshold - half  # no excess of its own
-        for j in range(k):
-            over = S[i, j] - threshold + half
-            if not over <= 0:
-                share = one if over * scale > one else over * scale
-                loss += over - half if over * scale > one else S.dtype.type(0.5) * over * share
-                pull += share
-                S[i, j] = share
-            else:
-                S[i, j] = 0
-        S[i, label] = -pull
-        out[i] = loss
+        S[y[i], i] = -np.inf  # no excess of its own
+        out[i] = 0.0
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            over = s[i] - threshold[i] + half
+            share = one if over * scale > one else over * scale
+            loss = over - half if over * scale > one else S.dtype.type(0.5) * over * share
+            out[i] += zero if over <= 0 else loss
+            s[i] = zero if over <= 0 else share
+    pull_labels(S, y)
 
 
 @kernel(inner=True)
 def squared_hinge_rows(S: Array, y: Array, out: Array) -> None:
     """One against the rest, as LIBLINEAR: loss = sum_j max(0, 1 - t_j s_j)^2, t_j = 1 for j = y, else -1."""
-    m, k = S.shape
-    for i in range(m):
-        loss = 0.0
-        for j in range(k):
-            t = S.dtype.type(1) if j == y[i] else S.dtype.type(-1)
-            short = S.dtype.type(1) - t * S[i, j]
-            if not short <= 0:
-                loss += short * short
-                S[i, j] = -2 * t * short
-            else:
-                S[i, j] = 0
-        out[i] = loss
+    k, m = S.shape
+    one, two, zero = S.dtype.type(1), S.dtype.type(2), S.dtype.type(0)
+    out[:] = 0.0
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            t = one if y[i] == j else -one
+            short = one - t * s[i]
+            out[i] += zero if short <= 0 else short * short
+            s[i] = zero if short <= 0 else -two * t * short
 
 
 @kernel(inner=True)
 def ridge_rows(S: Array, y: Array, out: Array) -> None:
     """Least squares on one-hot targets: loss = 1/2 sum_j (s_j - [j = y])^2; dloss/ds_j = s_j - [j = y]."""
-    m, k = S.shape
+    k, m = S.shape
     for i in range(m):
-        S[i, y[i]] -= S.dtype.type(1)
-        loss = 0.0
-        for j in range(k):
-            loss += S[i, j] * S[i, j]
-        out[i] = 0.5 * loss
+        S[y[i], i] -= S.dtype.type(1)
+        out[i] = 0.0
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            out[i] += 0.5 * (s[i] * s[i])
 
 
 LOSSES: dict[str, Callable[[Array, Array, Array], None]] = {
@@ -189,96 +265,98 @@ def loss_rows(number: int, width: float, S: Array, y: Array, out: Array) -> None
 
 
 @kernel(inner=True)
-def count_correct(S: Array, y: Array) -> int:
-    """How many rows of the scores S (m, k) are largest at their label; the first of equal scores counts."""
-    m, k = S.shape
+def count_correct(S: Array, y: Array, m: int) -> int:
+    """How many of the first m images of S (k, R) score most at their label; the first of equals counts."""
+    k, R = S.shape
+    best, at = S[0].copy(), np.zeros(R, np.int32)
+    for j in range(1, k):
+        s = S[j]
+        for i in range(R):
+            at[i] = np.int32(j) if s[i] > best[i] else at[i]
+            best[i] = s[i] if s[i] > best[i] else best[i]
     correct = 0
     for i in range(m):
-        best = 0
-        for j in range(1, k):
-            if S[i, j] > S[i, best]:
-                best = j
-        if best == y[i]:
-            correct += 1
+        correct += at[i] == y[i]
     return correct
 
 
 @kernel(inner=True)
 def curvature_rows(number: int, width: float, S: Array, y: Array) -> None:
-    """Turn scores S (m, k) into what :func:`times_curvature` needs of d2loss/dS2 at them, in place.
+    """Turn scores S (k, m) into what :func:`times_curvature` needs of d2loss/dS2 at them, in place.
 
     softmax: the probabilities p (the second derivative is diag(p) - p p'); squared-hinge: 2 where the margin
     is short (a generalised Hessian); ridge: 1. Hinge: q_j = 1/width where the excess of j is within the
     smoothed kink, and -(their sum) at the label, whose sign tells it apart.
     """
-    m, k = S.shape
+    k, m = S.shape
     one, zero = S.dtype.type(1), S.dtype.type(0)
     if number == 0:
-        exp_rows(S)
-        for i in range(m):
-            share = one / S[i].sum()
-            for j in range(k):
-                S[i, j] *= share
+        probabilities(S)
     elif number == 1:
         half, q = S.dtype.type(width / 2), S.dtype.type(1 / width if width > 0 else 0.0)
-        for i in range(m):
-            threshold = S[i, y[i]] - one
-            S[i, y[i]] = threshold + one + half
-            total = zero
-            for j in range(k):
-                S[i, j] = q if abs(S[i, j] - threshold) < half else zero
-                total += S[i, j]
-            S[i, y[i]] = -total
+        threshold = thresholds(S, y)
+        for j in range(k):
+            s = S[j]
+            for i in range(m):
+                s[i] = q if abs(s[i] - threshold[i]) < half else zero
+        pull_labels(S, y)
     elif number == 2:
-        for i in range(m):
-            for j in range(k):
-                t = one if j == y[i] else -one
-                S[i, j] = 2 * one if one - t * S[i, j] > 0 else zero
+        for j in range(k):
+            s = S[j]
+            for i in range(m):
+                t = one if y[i] == j else -one
+                s[i] = 2 * one if one - t * s[i] > 0 else zero
     else:
         S[:] = one
 
 
 @kernel(inner=True)
-def times_curvature(number: int, Q: Array, S: Array) -> None:
-    """S (m, k) becomes (d2loss/dS2) S, row by row; Q (m, k) as :func:`curvature_rows` left it."""
-    m, k = S.shape
-    for i in range(m):
-        shift = S.dtype.type(0)
-        if number == 0:
-            for j in range(k):
-                shift += Q[i, j] * S[i, j]
-        elif number == 1:
-            for j in range(k):
-                if Q[i, j] < 0:
-                    shift = S[i, j]
+def times_curvature(number: int, Q: Array, first: int, m: int, S: Array) -> None:
+    """The first m columns of S (k, R) become (d2loss/dS2) S, image by image.
+
+    Theirs in Q (k, n), as :func:`curvature_rows` left it, begin at ``first``.
+    """
+    k, R = S.shape
+    shift, pull = np.zeros(R, S.dtype), np.zeros(R, S.dtype)
+    if number <= 1:
         for j in range(k):
-            S[i, j] = Q[i, j] * (S[i, j] - shift)
-        if number == 1:
-            pull = S[i].sum()
-            for j in range(k):
-                if Q[i, j] < 0:
-                    S[i, j] = -pull
+            q, s = Q[j, first : first + m], S[j]
+            for i in range(m):
+                if number == 0:
+                    shift[i] += q[i] * s[i]
+                else:
+                    shift[i] = s[i] if q[i] < 0 else shift[i]
+    for j in range(k):
+        q, s = Q[j, first : first + m], S[j]
+        for i in range(m):
+            s[i] = q[i] * (s[i] - shift[i])
+            pull[i] += s[i]
+    if number == 1:
+        for j in range(k):
+            q, s = Q[j, first : first + m], S[j]
+            for i in range(m):
+                s[i] = -pull[i] if q[i] < 0 else s[i]
 
 
 def sums_by_class(Q: Array, y: Array) -> Array:
-    """The sum of the rows of Q (m, k) that have each label, float64 (k, k)."""
-    k = Q.shape[1]
+    """The sum of the columns of Q (k, m) that have each label, float64 (k, k): a row for each label."""
+    k = Q.shape[0]
     sums, order = np.zeros((k, k)), np.argsort(y, kind="stable")
     starts = np.searchsorted(y[order], np.arange(k))
     present = np.flatnonzero(np.diff(np.append(starts, len(y))))
-    sums[present] = np.add.reduceat(Q[order], starts[present], axis=0, dtype=np.float64)
+    sums[present] = np.add.reduceat(Q[:, order], starts[present], axis=1, dtype=np.float64).T
     return sums
 
 
 def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
-    """The mean of d2loss/dS2 over rows, float64 (k, k); Q (m, k) as :func:`curvature_rows` left it.
+    """The mean of d2loss/dS2 over images, float64 (k, k); Q (k, m) as :func:`curvature_rows` left it.
 
-    Rows of zeros count as rows: whoever has them divides by another number.
+    Columns of zeros count as images: whoever has them divides by another number.
     """
-    m, k = Q.shape
+    k, m = Q.shape
     if loss == "softmax":
-        return np.asarray((np.diag(Q.sum(axis=0, dtype=np.float64)) - Q.T @ Q) / m, np.float64)
-    total = np.diag(np.abs(Q).sum(axis=0, dtype=np.float64))
+        return np.asarray((np.diag(Q.sum(axis=1, dtype=np.float64)) - Q @ Q.T) / m, np.float64)
+    total = np.diag(np.abs(Q).sum(axis=1, dtype=np.float64))
     if loss == "hinge":
         pulls = sums_by_class(Q, y)
         pulls[np.diag_indices(k)] = 0

@@ -99,34 +99,34 @@ def objective(problem: Problem, W: Array, b: Array) -> Value:
     part, l2 = problem.part, problem.l2
     losses, correct, dW, db = _pass(part, problem.loss, W, b, True, problem.width)
     W = np.asarray(W, np.float64)
-    mean_loss = float(losses.sum()) / part.m
+    mean_loss = losses / part.m
     return Value(
         value=mean_loss + 0.5 * l2 * float((W * W).sum()),
         mean_loss=mean_loss,
-        accuracy=int(correct.sum()) / part.m,
-        dW=dW.sum(axis=0, dtype=np.float64) / part.m + l2 * W,
-        db=db.sum(axis=0, dtype=np.float64) / part.m,
+        accuracy=correct / part.m,
+        dW=dW / part.m + l2 * W,
+        db=db / part.m,
     )
 
 
 def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
     """(mean loss without the l2 term, accuracy) of a model on a part; one pass, no gradient."""
     losses, correct, _, _ = _pass(part, loss, W, b, False)
-    return float(losses.sum()) / part.m, int(correct.sum()) / part.m
+    return losses / part.m, correct / part.m
 
 
 def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Array, Array]:
-    """What products with the Hessian at (W, b) need, Q (m, k), and the mean of d2loss/dS2, (k, k)."""
+    """What products with the Hessian at (W, b) need, Q (k, m), and the mean of d2loss/dS2, (k, k)."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
     W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
-    Q = np.empty((part.m, k), X.dtype)
+    Q = np.empty((k, part.m), X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
-            curvature_block(X, rows[at], y[at], mean, factor, W, b, number, width, Q[at])
+            curvature_block(X, rows[at], y[at], mean, factor, W, b, k, number, width, Q, at.start)
 
     in_chunks(work, blocks)
     return Q, mean_curvature(loss, Q, y)
@@ -138,37 +138,36 @@ def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[
     k, d = V.shape
     V, v, number = _as(V, X.dtype), _as(v, X.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
-    dW, db = np.zeros((blocks, k, d), X.dtype), np.zeros((blocks, k), X.dtype)
+    dW, db = np.zeros((blocks, k, d), X.dtype), np.zeros((blocks, k))
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
-            hessian_block(X, rows[at], mean, factor, V, v, number, Q[at], dW[t], db[t])
+            hessian_block(X, rows[at], mean, factor, V, v, k, number, Q, at.start, dW[t], db[t])
 
     in_chunks(work, blocks)
-    return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0, dtype=np.float64) / part.m
+    return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0) / part.m
 
 
 def _pass(
     part: Part, loss: str, W: Array, b: Array, with_gradient: bool, width: float = 0.0
-) -> tuple[Array, ...]:
+) -> tuple[float, int, Array, Array]:
+    """The sums of the losses, of the correct rows, and of the gradient without l2."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
     W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
-    blocks = count_blocks(part.m, k, d)
-    dW = np.zeros((blocks, k, d) if with_gradient else (blocks, 1, 1), X.dtype)
-    db = np.zeros((blocks, k) if with_gradient else (blocks, 1), X.dtype)
-    losses, correct = np.empty(blocks), np.empty(blocks, np.int64)
+    blocks, trained = count_blocks(part.m, k, d), int(with_gradient)
+    dW, db = np.zeros((blocks, trained * k, d), X.dtype), np.zeros((blocks, trained * k))
+    losses, correct = np.zeros((blocks, 1)), np.zeros((blocks, 1), np.int64)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
-            losses[t], correct[t] = sum_block(
-                X, rows[at], y[at], mean, factor, W, b, number, width, with_gradient, dW[t], db[t]
-            )
+            block = X, rows[at], y[at], mean, factor
+            sum_block(*block, W, b, k, trained, number, width, dW[t], db[t], losses[t], correct[t])
 
     in_chunks(work, blocks)
-    return losses, correct, dW, db
+    return float(losses.sum()), int(correct.sum()), dW.sum(axis=0, dtype=np.float64), db.sum(axis=0)
 
 
 def _block(t: int, blocks: int, m: int) -> slice:

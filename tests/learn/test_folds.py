@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from linclass_cli.learn.folds import FoldProblems, fold_curvature, fold_rows
-from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES, times_curvature
+from linclass_cli.learn.folds import FoldProblems
+from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.objective import Part, Problem, curvature, evaluate, objective, times_hessian
 from linclass_cli.learn.scaling import fit_scaling
 from linclass_cli.learn.splits import assign_folds
 from linclass_cli.threads import use_threads
-from tests import naive
 from tests.learn.conftest import blobs
 
 K, D = 4, 7
@@ -65,36 +64,6 @@ def test_products_with_the_hessians_are_those_of_each_problem(loss):
         np.testing.assert_allclose(weights[fold], mean, rtol=1e-10)
         np.testing.assert_allclose(got_V[fold], want_V, rtol=1e-9, atol=1e-11)
         np.testing.assert_allclose(got_v[fold], want_v, rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_row_kernels_equal_their_twins(loss):
-    rng = np.random.default_rng(2)
-    S, y = rng.normal(size=(5, 2 * 3)), rng.integers(0, 3, 5)
-    fold, problems = np.array([0, 1, 2, 1, 0]), np.array([1, 0])
-    sums, counts = np.zeros((2, 2)), np.zeros((2, 2), np.int64)
-    G, Q = S.copy(), S.copy()
-    fold_rows(LOSS_NUMBER[loss], G, y, fold, problems, 3, sums, counts)
-    fold_curvature(LOSS_NUMBER[loss], Q, y, fold, problems, 3)
-    want_sums, want_counts = np.zeros((2, 2)), np.zeros((2, 2))
-    for i in range(5):
-        for p in range(2):
-            s = S[i, 3 * p : 3 * p + 3]
-            one, g = naive.LOSSES[loss](s, y[i])
-            held = int(fold[i] == problems[p])
-            want_sums[held, p] += one
-            want_counts[held, p] += np.argmax(s) == y[i]
-            np.testing.assert_allclose(G[i, 3 * p : 3 * p + 3], 0 * g if held else g, atol=1e-12)
-            q = Q[i, 3 * p : 3 * p + 3].copy()
-            assert (q == 0).all() or not held
-            if not held:
-                want_q = naive.curvature(s, y[i], loss)
-                t = np.array([0.3, -1.0, 2.0])
-                R = t[None].copy()
-                times_curvature(LOSS_NUMBER[loss], q[None], R)
-                np.testing.assert_allclose(R[0], want_q @ t, atol=1e-12)
-    np.testing.assert_allclose(sums, want_sums)
-    np.testing.assert_array_equal(counts, want_counts)
 
 
 def test_threads_change_no_bit():

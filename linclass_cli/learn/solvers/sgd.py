@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from linclass_cli.jit import kernel
+from linclass_cli.learn.lanes import dots, outers
 from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows
 from linclass_cli.learn.objective import Problem, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
-from linclass_cli.learn.tiles import gradient, load, room, roomy, scores, tile_rows
+from linclass_cli.learn.tiles import add_rows, load, look_ahead, room, roomy, tile_rows
 
 
 @kernel()
@@ -38,8 +39,9 @@ def _epoch(
     m = order.shape[0]
     k, d = W.shape
     R = tile_rows(d)
-    T, S = room(R, d, X), np.empty((R, k), X.dtype)
-    losses = np.empty(R, np.float64)
+    T, S = room(R, d, X), np.empty((k, R), X.dtype)
+    center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
+    losses, labels, ahead = np.empty(R, np.float64), np.zeros(R, np.int64), np.zeros(R, np.int64)
     weights, dW = roomy(W), room(k, d, X)
     db = np.empty_like(b)
     shrink = X.dtype.type(l2)
@@ -50,10 +52,13 @@ def _epoch(
         db[:] = 0
         for start in range(first, last, R):
             size = min(R, last - start)
-            load(X, order[start : start + size], mean, factor, T)
-            scores(T, size, weights, b, S)
-            loss_rows(loss, 0.0, S[:size], y[start : start + size], losses)
-            gradient(T, size, S, dW, db)
+            labels[:size] = y[start : start + size]
+            load(X, order[start : start + size], center, stretch, T)
+            dots(T, R, weights, b, S)
+            loss_rows(loss, 0.0, S, labels, losses)
+            look_ahead(order, start + size, ahead)
+            outers(S, T, size, dW, X, ahead)
+            add_rows(S, size, db)
         scale = X.dtype.type(1.0 / (last - first))
         length = X.dtype.type(rate)
         for c in range(k):
