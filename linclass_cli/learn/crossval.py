@@ -15,7 +15,7 @@ from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, pro
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.gram import MOST_EIGEN
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, evaluate
+from linclass_cli.learn.objective import Part, Problem, Value, evaluate, penalised
 from linclass_cli.learn.ridge_path import ridge_path
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
@@ -193,19 +193,23 @@ def _folds_together(features: Features, fold_of: Array, k: int, config: Config) 
     X, y, folds = features.train.X, features.train.y, config.cv.folds
     scalings = _scalings(features, fold_of, config)
     W, b = np.zeros((folds, k, X.shape[1])), np.zeros((folds, k))
+    holds, none = np.arange(folds), np.zeros(folds)
+    problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, none, k, config.seed)
     options = config.solver.options(config.solver_name)
+    known: list[Value] | None = None
     for l2 in reversed(config.cv.l2):
         began = time.perf_counter()
         curves: list[list[float]] = [[] for _ in range(folds)]
-        holds, strengths = np.arange(folds), np.full(folds, l2)
-        problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, strengths, k, config.seed)
-        for state in newton_steps(problems, options["gap"], options["max_iterations"], W, b):
+        if known is not None:  # another strength changes the objectives, and no loss
+            known = [penalised(at, W[p], l2 - problems.l2[p]) for p, at in enumerate(known)]
+        problems.l2 = np.full(folds, l2)
+        for state in newton_steps(problems, options["gap"], options["max_iterations"], W, b, known):
             shown = [at.held[1] if at.held else 0.0 for at in state.at]
             if state.step == len(curves[0]):  # a last state may stand again, with what is known of it by then
                 for curve, value in zip(curves, shown, strict=True):
                     curve.append(value)
                 yield Progress(l2, state.step, shown)
-        W, b = state.W, state.b
+        W, b, known = state.W, state.b, state.at
         seconds = (time.perf_counter() - began) / folds
         for fold in range(folds):
             at, gap = state.at[fold], float(state.gap[fold])

@@ -12,10 +12,11 @@ the weights: ((x - m_f) c_f) W' + b = t (W c_f / c)' + b + W ((m - m_f) c_f), wi
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
-from linclass_cli.learn.gram import gram
+from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
 from linclass_cli.learn.objective import Part, Value
 from linclass_cli.learn.scaling import Scaling
@@ -122,10 +123,11 @@ class FoldProblems:
         dW, db = self._from_tiles(self.bent, dV, dv)
         return dW / self.sampled[:, None, None], db / self.sampled[:, None]
 
-    def gram(self) -> Array:
+    @cached_property
+    def gram(self) -> Gram:
         """About X'X / n of the features as the first problem sees them."""
         rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
-        return gram(Part(self.X, rows, self.y[rows], self.base))
+        return Gram(gram(Part(self.X, rows, self.y[rows], self.base)))
 
     def _for_tiles(self, which: Array, W: Array, b: Array) -> tuple[Array, Array]:
         """Weights (p, k, d) and biases (p, k) that give the same scores on features as tiles have them."""

@@ -61,8 +61,9 @@ class Model(Protocol):
         """The products with the bent Hessian, without l2: (p, k, d) and (p, k)."""
         ...
 
-    def gram(self) -> Array:
-        """About X'X / n of the features as the problems see them, float64 (d, d), or its diagonal (d,)."""
+    @property
+    def gram(self) -> Gram:
+        """About X'X / n of the features as the problems see them, or its diagonal."""
         ...
 
 
@@ -78,17 +79,27 @@ class State:
     converged: Array
 
 
-def newton_steps(model: Model, tolerance: float, max_iterations: int, W: Array, b: Array) -> Iterator[State]:
-    """Minimise P problems in lockstep from W (P, k, d), b (P, k), float64; yields the start as step 0."""
+def newton_steps(
+    model: Model,
+    tolerance: float,
+    max_iterations: int,
+    W: Array,
+    b: Array,
+    at: list[Value] | None = None,
+) -> Iterator[State]:
+    """Minimise P problems in lockstep from W (P, k, d), b (P, k), float64; yields the start as step 0.
+
+    ``at``: the objectives there, where they are known.
+    """
     P = model.shape[0]
     W, b = W.copy(), b.copy()
     everyone = np.arange(P)
-    at = model.values(everyone, W, b)
+    at = list(at) if at is not None else model.values(everyone, W, b)
     gap, converged = _judge(at, model.l2, tolerance)
     yield State(0, W.copy(), b.copy(), list(at), gap, converged)
     if converged.all():
         return
-    grams = Gram(model.gram())
+    grams = model.gram
     share = min(1.0, max(FIRST_SHARE, FIRST_ROWS / model.rows))
     which, idle = everyone[~converged], np.zeros(P, int)
     for step in range(1, max_iterations + 1):
@@ -236,8 +247,10 @@ class OneProblem:
         h_W, h_b = times_hessian(self.sample, self.problem.loss, self.curvature, V[0], v[0])
         return h_W[None], (h_b + self.hold * v[0])[None]
 
-    def gram(self) -> Array:
-        return gram(self.problem.part.take(np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])))
+    @property
+    def gram(self) -> Gram:
+        rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
+        return Gram(gram(self.problem.part.take(rows)))
 
 
 def _center(part: Part) -> Array:
