@@ -6,13 +6,12 @@ has become read-only; and its index is rewritten by every process, so that two t
 can give one signature the code of another.
 
 So linclass keeps its kernels itself. The name of the folder is a digest of all kernel sources and the
-versions; the name of a file one of the kernel, its signature and the processor; behind the content stands its
-sha256. What cannot be read is compiled again, what cannot be written lives for this process.
+versions; the name of a file one of the kernel, the types of its arguments and the processor; behind the
+content stands its sha256. What cannot be read is compiled again, what cannot be written lives for this
+process.
 
-A kernel is machine code, and Numba keeps what belongs to it as a pickle, in its own cache as well as here: to
-load one is to run it, like a module's .pyc. So only files are loaded that this user or root owns and not
-everybody may write. Nothing else in linclass is ever unpickled: no dataset, feature file, run or model comes
-this way.
+A kernel is machine code: to load one is to run it, like a module's .pyc. So only files are loaded that this
+user or root owns and not everybody may write.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import pickle
 import platform
 import re
 import shutil
@@ -32,19 +30,17 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
-import numba
-from numba.core.caching import _Cache
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
 
 from linclass_cli import __version__
 from linclass_cli.atomic import write_bytes
 from linclass_cli.compilation import COMPILATION
 from linclass_cli.errors import ResourceError
+from linclass_cli.machine_code import MachineCode, numba_folder, processor
 
 UNUSED_SECONDS = 30 * 24 * 3600  # what other versions left is removed after this time without use
 
 _DIGEST = 32  # bytes of sha256
+_MAKERS = ("jit", "compiler", "machine_code", "kernel_cache")  # modules that decide what is in a file
 
 
 @functools.cache
@@ -56,10 +52,12 @@ def kernel_folder() -> Path | None:
     package = Path(__file__).parent
     sources = [*package.glob("learn/**/*.py"), *package.glob("features/**/*.py")]
     digest = hashlib.sha256()
-    for source in sorted((*sources, package / "jit.py", Path(__file__))):
+    for source in sorted((*sources, *(package / f"{name}.py" for name in _MAKERS))):
         digest.update(source.read_bytes())
-    versions = (__version__, numba.__version__, llvmlite.__version__, platform.python_version())
-    for part in (*versions, platform.machine()):
+    digest.update((numba_folder() / "_version.py").read_bytes())
+    settings = (f"{key}={value}" for key, value in sorted(os.environ.items()) if key.startswith("NUMBA_"))
+    versions = (__version__, llvmlite.__version__, platform.python_version(), platform.machine())
+    for part in (*versions, *(text for text in settings if not text.startswith("NUMBA_CACHE_DIR="))):
         digest.update(part.encode())
     try:
         base = Path(os.environ.get("NUMBA_CACHE_DIR") or _user_cache() / "linclass")
@@ -99,58 +97,38 @@ def _source_digest(path: str) -> str:
     return ""
 
 
-class KernelCache(_Cache):
-    """What Numba asks for the compiled code of one function, and gives it to."""
+def file_name(function: Callable[..., Any], kinds: Any) -> str:
+    """The name of the file that holds the function's code for arguments of these kinds on this processor."""
+    place = (function.__module__, function.__qualname__, function.__code__.co_firstlineno)
+    source = _source_digest(function.__code__.co_filename)
+    digest = hashlib.sha256(repr((place, source, kinds, processor())).encode())
+    return f"{function.__name__}-{digest.hexdigest()[:32]}.kernel"
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
 
-    @property
-    def cache_path(self) -> str | None:
-        folder = kernel_folder()
-        return None if folder is None else str(folder)
+def find(name: str) -> MachineCode | None:
+    """The code in the file; None where there is none, or a damaged one."""
+    folder = kernel_folder()
+    written = folder and _read_whole(folder / name)
+    if not folder or not written:
+        return None
+    _note_use(folder)
+    return MachineCode.from_bytes(written)
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The code for the signature; None where there is none, or a damaged one."""
-        target_context.refresh()
-        folder = kernel_folder()
-        content = folder and _read_whole(folder / self._name(sig, target_context.codegen()))
-        if not folder or not content:
-            return None
-        COMPILATION.cached += 1
-        _note_use(folder)
-        # Ours, by `_is_trusted`: whoever could change it could change the machine code in it as well.
-        return CompileResult._rebuild(target_context, *pickle.loads(content))  # noqa: S301
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep the code for the signature, if the disk lets us."""
-        folder = kernel_folder()
-        if folder is None:
-            COMPILATION.lost = "there is no home folder"
-            return
-        if data.library.has_dynamic_globals:  # addresses of this process
-            return
-        content = dumps(data._reduce())
-        if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where it may not look
-            remove_unused(folder.parent)
-        try:
-            write_bytes(folder / self._name(sig, data.codegen), content + hashlib.sha256(content).digest())
-        except ResourceError as error:
-            why = getattr(error.__cause__, "strerror", None) or str(error)
-            COMPILATION.lost = f"cannot write {folder}: {why.lower()}"
-
-    def _name(self, sig: Any, codegen: Any) -> str:
-        function = self._function
-        key = (function.__module__, function.__qualname__, function.__code__.co_firstlineno, sig)
-        source = _source_digest(function.__code__.co_filename)
-        digest = hashlib.sha256(repr((key, source, codegen.magic_tuple())).encode())
-        return f"{function.__name__}-{digest.hexdigest()[:32]}.kernel"
-
-    def enable(self) -> None: ...
-
-    def disable(self) -> None: ...
-
-    def flush(self) -> None: ...
+def keep(name: str, code: MachineCode) -> None:
+    """Keep the code in the file, if the disk lets us."""
+    folder = kernel_folder()
+    if folder is None:
+        COMPILATION.lost = "there is no home folder"
+        return
+    content = code.to_bytes()
+    if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where it may not look
+        remove_unused(folder.parent)
+    try:
+        write_bytes(folder / name, content + hashlib.sha256(content).digest())
+    except ResourceError as error:
+        why = getattr(error.__cause__, "strerror", None) or str(error)
+        COMPILATION.lost = f"cannot write {folder}: {why.lower()}"
 
 
 def _read_whole(path: Path) -> bytes | None:

@@ -23,7 +23,7 @@ import numpy as np
 import linclass_cli
 from linclass_cli.cli import app
 from linclass_cli.compilation import COMPILATION
-from linclass_cli.kernel_cache import KernelCache
+from linclass_cli.jit import Kernel
 
 def run(*arguments):
     try:
@@ -42,7 +42,7 @@ unseen = []
 for module in pkgutil.walk_packages(linclass_cli.__path__, "linclass_cli."):
     if not module.name.endswith("__main__"):
         for name, value in vars(importlib.import_module(module.name)).items():
-            if isinstance(getattr(value, "_cache", None), KernelCache) and not value.signatures:
+            if isinstance(value, Kernel) and not value.inner and not value.compiled:
                 unseen.append(name)
 print(json.dumps({"compiled": compiled, "unseen": unseen}))
 """
@@ -93,7 +93,7 @@ def warm(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
 def test_the_first_warmup_compiles_everything(warm):
     folder, answer = warm
     assert set(answer) == {"compiled", "cached", "seconds", "path"}
-    assert (answer["compiled"] > 10, answer["cached"]) == (True, 0)
+    assert (answer["compiled"] > 5, answer["cached"]) == (True, 0)
     path = Path(answer["path"])
     assert path.parent == folder / "home" / "linclass"
     assert len(list(path.iterdir())) == answer["compiled"]
