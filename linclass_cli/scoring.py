@@ -1,0 +1,94 @@
+"""A run's model on images: what evaluation, figures and predictions start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linclass_cli.config import Config, config_of
+from linclass_cli.errors import InputError
+from linclass_cli.extract import Advance, obtain_features
+from linclass_cli.runs import Model, Run, load_model, load_run
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_ROWS = 4096  # scored at a time
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run's scores, float32 (n, k), on one part of a dataset, with its labels y, int64 (n,)."""
+
+    run: Run
+    model: Model
+    config: Config
+    scores: Array
+    y: Array
+
+
+def run_config(run: Run, cache_dir: str, data: str | None = None) -> Config:
+    """The config that the run was made with, on another cache folder, and another dataset if one is named.
+
+    Its feature is the run's, so that the features it stands for are those that the model was made for.
+    """
+    sections = {"data", "feature", "model", "solver", "split", "cv"}
+    values: dict[str, Any] = {"seed": run.config["seed"], "cache_dir": cache_dir}
+    for section in sections & set(run.config):
+        for name, value in run.config[section].items():
+            values[f"{section}.{name}"] = tuple(value) if isinstance(value, list) else value
+    if data is not None:
+        values["data.name"] = data
+    try:
+        return config_of(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"the config of {run.id} is not one that this version understands: {error}"
+        ) from error
+
+
+def linear_scores(model: Model, X: Array) -> Array:
+    """((X - mean) * factor) W' + bias, float32 (n, k), of features X (n, d).
+
+    Raises InputError where the features are not those that the model was made for.
+    """
+    if X.shape[1] != model.weight.shape[1]:
+        raise InputError(f"the model wants {model.weight.shape[1]} features, and there are {X.shape[1]}")
+    scores = np.empty((len(X), len(model.bias)), np.float32)
+    mean, factor = model.mean.astype(np.float32), model.factor.astype(np.float32)
+    for first in range(0, len(X), _ROWS):
+        rows = slice(first, first + _ROWS)
+        scores[rows] = ((X[rows] - mean) * factor) @ model.weight.T + model.bias
+    return scores
+
+
+def score_run(
+    cache_dir: str,
+    name: str,
+    advance: Advance,
+    notice: Callable[[str], None],
+    data: str | None = None,
+    part: str = "test",
+) -> Scored:
+    """The scores of a run's model on ``part`` (train or test) of its own dataset, or of ``data``.
+
+    Missing features are extracted first. Raises MissingError where the run or the dataset is not there, and
+    InputError where the dataset's classes are not the model's.
+    """
+    run, model = load_run(Path(cache_dir), name), load_model(Path(cache_dir), name)
+    config = run_config(run, cache_dir, data)
+    plan, features = obtain_features(config, advance, notice)
+    if plan.info.classes != model.classes:
+        raise InputError(
+            f"{name} knows {_few(model.classes)}, and {config.data.name} has {_few(plan.info.classes)}: "
+            "choose a dataset of the same classes"
+        )
+    block = features.train if part == "train" else features.test
+    return Scored(run, model, config, linear_scores(model, block.X), block.y)
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:3])
+    return f"{len(classes)} classes ({shown}{', …' if len(classes) > 3 else ''})"
