@@ -46,7 +46,7 @@ class HogPlan(NamedTuple):
     levels: npt.NDArray[np.int32]  # (s,) what a sum of channels becomes before differences; empty: itself
     values: npt.NDArray[np.float64]  # (s,) the same as scikit-image has it, in float64
     scale: np.float32  # from the kernels' magnitudes to scikit-image's, and the division by the cell's area
-    thresholds: npt.NDArray[np.float32]  # (m,) boundaries as col / row, m a multiple of 8, at least 8
+    thresholds: npt.NDArray[np.float32]  # (m,) boundaries as col / row, falling; m a multiple of 8
     pairs: bool  # two thresholds a boundary: an odd count means unsure
     tie: np.float32  # squared magnitudes of two channels this close (relative) are compared in float64 ...
     tie_from: np.float32  # ... if they are at least this large
@@ -177,7 +177,8 @@ def _around(cotangents: npt.NDArray[np.float64], tolerance: float) -> npt.NDArra
 
 
 def _padded(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Filled up to a multiple of eight (the kernel's step) with thresholds that no gradient passes."""
+    """From the first to be passed to the last, and behind them, up to a multiple of eight (the kernel's step),
+    thresholds that no gradient passes."""
     padded = np.full(max(1, -(-len(thresholds) // 8)) * 8, -1e20, dtype=np.float32)
-    padded[: len(thresholds)] = thresholds
+    padded[: len(thresholds)] = np.sort(thresholds)[::-1]
     return padded
