@@ -59,7 +59,8 @@ _HOG = ("hog",)
 
 @dataclass(frozen=True)
 class FeatureConfig(Section):
-    name: FeatureName = setting("hog", "what is computed from each image")
+    # A FeatureName, or several: "hog+hue".
+    name: FeatureName = setting("hog", "what is computed from each image; a + joins several", joined="+")
     orientations: int = setting(9, "orientation bins in 180 degrees", ge=1, le=36, only_for=_HOG)
     pixels_per_cell: int = setting(8, "side of a cell, in pixels", ge=1, le=1024, only_for=_HOG)
     cells_per_block: int = setting(3, "side of a block, in cells", ge=1, le=64, only_for=_HOG)

@@ -11,7 +11,7 @@ from typing import Any
 
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
-from linclass_cli.features import Extractor, make_extractor
+from linclass_cli.features import Extractor, describe_extractor, make_extractor
 from linclass_cli.store import (
     Array,
     Features,
@@ -61,7 +61,7 @@ def plan_features(config: Config) -> Plan:
     meta = {
         "format": 1,
         "dataset": {"name": info.name, "digest": info.digest},
-        "feature": {"name": extractor.name, "version": extractor.version, "params": extractor.params},
+        "feature": describe_extractor(extractor),
     }
     return Plan(info, extractor, meta, feature_path(config.cache, meta))
 

@@ -22,6 +22,7 @@ class Setting:
 
     ``only_for``: the choices of its section's ``name`` that it belongs to; none where it always counts.
     ``convert``: makes a value of what a user may write instead; it raises ValueError for nonsense.
+    ``joined``: the sign between several of its choices, where it may be several.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Setting:
     only_for: tuple[str, ...] = ()
     convert: Callable[[Any], Any] | None = None
     bounds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    joined: str = ""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -39,13 +41,24 @@ class Setting:
 
     def check(self, value: Any) -> Any:
         """The value, a whole number as a float where floats are wanted. Raises ValueError if it cannot be."""
+        if self.joined and isinstance(value, str) and self.joined in value:
+            words = [self._adapter.validate_python(word) for word in value.split(self.joined)]
+            if len(set(words)) < len(words):
+                raise ValueError("each word once")
+            return value
         return self._adapter.validate_python(self.convert(value) if self.convert else value)
 
     def parse(self, text: str) -> Any:
         """What a text from a shell means: "5" is a number there. Raises ValueError; looks at no range."""
         from pydantic import TypeAdapter
 
+        if self.joined:
+            return text
         return self.convert(text) if self.convert else TypeAdapter(self.kind).validate_python(text)
+
+    def belongs_to(self, choice: str) -> bool:
+        """Whether it means anything to a choice of its section, or to one of several joined by +."""
+        return not self.only_for or not set(self.only_for).isdisjoint(choice.split("+"))
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -63,11 +76,12 @@ def setting(
     *,
     only_for: tuple[str, ...] = (),
     convert: Callable[[Any], Any] | None = None,
+    joined: str = "",
     **bounds: Any,
 ) -> Any:
     """The field of a section: ``epochs: int = setting(100, "passes over the training part", ge=1)``."""
     about = {"description": description, "only_for": only_for, "convert": convert, "bounds": bounds}
-    return dataclasses.field(default=default, metadata=about)
+    return dataclasses.field(default=default, metadata={**about, "joined": joined})
 
 
 @dataclass(frozen=True)
@@ -92,9 +106,9 @@ class Section:
                 object.__setattr__(self, one.name, one.check(value))
 
     def options(self, name: str) -> dict[str, Any]:
-        """The settings that the choice ``name`` has, without ``name`` itself."""
+        """The settings that the choice ``name``, or several joined by +, has, without ``name`` itself."""
         return {
             one.name: getattr(self, one.name)
             for one in self.settings()
-            if one.name != "name" and name in (one.only_for or (name,))
+            if one.name != "name" and one.belongs_to(name)
         }

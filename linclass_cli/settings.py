@@ -36,7 +36,8 @@ def env_name(key: str) -> str:
 def allowed(one: Setting) -> str:
     """What a setting may be, in words."""
     if one.choices:
-        return ", ".join(one.choices)
+        joined = f", or several joined by {one.joined}" if one.joined else ""
+        return ", ".join(one.choices) + joined
     kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text, not empty"}
     lists = "finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -104,7 +105,7 @@ def _build(given: dict[str, _Given]) -> Resolved:
         if choice is None:
             continue
         owners = settings[key].only_for
-        if not owners or choice in owners:
+        if settings[key].belongs_to(choice):
             continue
         deciding = [f"{section}.name"] + (["model.loss"] if section == "solver" else [])
         if one.rank == PRESET and max((given[d].rank for d in deciding if d in given), default=0) > PRESET:
@@ -157,7 +158,9 @@ def _validate(given: dict[str, _Given]) -> Config:
     hint = ""
     if one.choices and isinstance(culprit.value, str):
         choices = {choice: choice for choice in one.choices}
-        hint = did_you_mean(culprit.value, choices | (_SYNONYMS if key == "model.loss" else {}))
+        words = culprit.value.split(one.joined) if one.joined else [culprit.value]
+        word = next((word for word in words if word not in choices), "")
+        hint = did_you_mean(word, choices | (_SYNONYMS if key == "model.loss" else {}))
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     value = json.dumps(culprit.value, default=str)
     raise SettingsError(

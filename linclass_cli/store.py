@@ -250,7 +250,7 @@ def describe_feature(meta: dict[str, Any]) -> str:
 
 def _changed(meta: dict[str, Any]) -> dict[str, Any]:
     feature = meta["feature"]
-    if feature["name"] not in FEATURES:
+    if not set(feature["name"].split("+")) <= set(FEATURES):
         return dict(feature["params"])
     defaults = make_extractor(feature["name"]).params
     return {name: value for name, value in feature["params"].items() if defaults.get(name) != value}

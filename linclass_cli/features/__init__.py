@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from linclass_cli.errors import InputError, did_you_mean
 from linclass_cli.features.hog import Hog
 from linclass_cli.features.hue import Hue
+from linclass_cli.features.joined import SIGN, Joined
 from linclass_cli.features.pixels import Pixels
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["FEATURES", "Extractor", "Hog", "Hue", "Pixels", "make_extractor"]
+__all__ = ["FEATURES", "Extractor", "Hog", "Hue", "Joined", "Pixels", "describe_extractor", "make_extractor"]
 
 
 class Extractor(Protocol):
@@ -52,18 +53,34 @@ FEATURES: dict[str, type] = {"hog": Hog, "hue": Hue, "pixels": Pixels}
 
 
 def make_extractor(name: str, **params: object) -> Extractor:
-    """The extractor registered as ``name`` with some of its parameters set.
+    """The extractor registered as ``name`` with some of its parameters set; ``hog+hue`` joins several.
 
     Raises InputError for an unknown name or parameter (naming the known ones) and for impossible values.
     """
-    if name not in FEATURES:
-        raise InputError(_unknown("feature", name, list(FEATURES)))
-    known = [field.name for field in fields(FEATURES[name])]
+    names = name.split(SIGN)
+    for one in names:
+        if one not in FEATURES:
+            raise InputError(_unknown("feature", one, list(FEATURES)))
+        if names.count(one) > 1:
+            raise InputError(f"the feature {name} has {one} twice: name each once")
+    known = {one: [field.name for field in fields(FEATURES[one])] for one in names}
     for param in params:
-        if param not in known:
-            raise InputError(_unknown(f"parameter of {name}", param, known))
-    extractor: Extractor = FEATURES[name](**params)
-    return extractor
+        if not any(param in its for its in known.values()):
+            every = [key for its in known.values() for key in its]
+            raise InputError(_unknown(f"parameter of {name}", param, every))
+    parts: list[Extractor] = [
+        FEATURES[one](**{key: value for key, value in params.items() if key in known[one]}) for one in names
+    ]
+    return Joined(tuple(parts)) if len(parts) > 1 else parts[0]
+
+
+def describe_extractor(extractor: Extractor) -> dict[str, object]:
+    """What decides an extractor's values, JSON-able: name, version, parameters, and the parts."""
+    described = {"name": extractor.name, "version": extractor.version, "params": extractor.params}
+    if isinstance(extractor, Joined):
+        parts = [{"name": part.name, "version": part.version} for part in extractor.parts]
+        return {**described, "parts": parts}
+    return described
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
