@@ -14,7 +14,19 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from linclass_cli import __version__
-from linclass_cli.commands import cache, config, cv, demo, download, extract, plot, runs, train, warmup
+from linclass_cli.commands import (
+    cache,
+    config,
+    cv,
+    demo,
+    download,
+    evaluate,
+    extract,
+    plot,
+    runs,
+    train,
+    warmup,
+)
 from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import paragraphs
 from linclass_cli.errors import LinclassError, ResourceError, Terminated
@@ -140,7 +152,7 @@ def _program(
     pass
 
 
-for module in (download, extract, train, cv, plot, demo, runs, cache, warmup, config):
+for module in (download, extract, train, cv, evaluate, plot, demo, runs, cache, warmup, config):
     module.add(app)
 
 

@@ -41,7 +41,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Model:
     """A linear classifier: scores = ((x - mean) * factor) W' + bias.
 
-    weight float32 (k, d), bias float32 (k,), mean and factor float64 (d,), classes: k names.
+    weight float32 (k, d), bias float32 (k,), mean and factor float64 (d,), classes: k names. Probabilities
+    are softmax(scores / temperature); ``calibrated``: the temperature was fitted, to images not trained on.
     """
 
     weight: Array
@@ -51,6 +52,8 @@ class Model:
     classes: tuple[str, ...]
     loss: str
     feature_key: str
+    temperature: float = 1.0
+    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,8 @@ def load_model(cache: Path, name: str) -> Model:
         classes=tuple(json.loads(metadata["classes"])),
         loss=metadata["loss"],
         feature_key=metadata["feature_key"],
+        temperature=float(metadata.get("temperature", 1.0)),
+        calibrated="temperature" in metadata,
     )
 
 
@@ -243,6 +248,8 @@ def _dump_model(model: Model) -> bytes:
         "feature_key": model.feature_key,
         "scores": "((x - mean) * factor) @ weight.T + bias",
     }
+    if model.calibrated:
+        metadata |= {"temperature": repr(model.temperature), "probabilities": "softmax(scores / temperature)"}
     return safetensors.dump(tensors, metadata)
 
 

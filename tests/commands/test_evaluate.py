@@ -1,0 +1,127 @@
+"""A run's numbers, as a script reads them and as a person does."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from linclass_cli import evaluation
+from linclass_cli.scoring import score_run
+from linclass_cli.show.evaluation import show_comparison, show_evaluation
+from tests.commands.test_line import FAST
+
+KEYS = {
+    *("run", "n", "accuracy", "accuracy_interval", "top5_accuracy", "log_loss", "ece"),
+    *("per_class", "confusion"),
+}
+
+
+def nothing(*_):
+    pass
+
+
+def train(linclass, name, *options):
+    return linclass("train", *FAST, "--val-fraction", "0", "--name", name, *options, "--json").json
+
+
+def test_the_numbers_are_scikit_learns(linclass):
+    trained = train(linclass, "a")
+    m = linclass("evaluate", "a", "--json").json
+    assert set(m) >= KEYS
+    assert (m["run"], m["n"], m["accuracy"]) == ("a", 348, trained["test_accuracy"])
+    assert m["accuracy_interval"][0] < m["accuracy"] < m["accuracy_interval"][1]
+    scored = score_run("cache", "a", nothing, nothing)
+    y, scores = scored.y, scored.scores.astype(np.float64)
+    predicted = scores.argmax(axis=1)
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    assert m["log_loss"] == pytest.approx(sk.log_loss(y, p))
+    assert m["log_loss"] == pytest.approx(trained["test_loss"], rel=1e-5)
+    assert m["top5_accuracy"] == pytest.approx(sk.top_k_accuracy_score(y, scores, k=5))
+    assert m["macro_f1"] == pytest.approx(sk.f1_score(y, predicted, average="macro"))
+    assert m["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(y, predicted))
+    assert m["confusion"] == sk.confusion_matrix(y, predicted).tolist()
+    want = sk.classification_report(y, predicted, output_dict=True)
+    for label, one in enumerate(m["per_class"]):
+        theirs = want[str(label)]
+        assert (one["class"], one["support"]) == (m["classes"][label], theirs["support"])
+        for ours, name in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+            assert one[ours] == pytest.approx(theirs[name])
+    assert sum(row["n"] for row in m["calibration"]) == 348
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared-hinge", "ridge"])
+def test_scores_that_are_no_log_odds_have_no_log_loss(linclass, loss):
+    train(linclass, "a", "--loss", loss)
+    m = linclass("evaluate", "a", "--json").json
+    assert (m["log_loss"], m["ece"], m["calibrated"]) == (None, None, False)
+    assert "--calibrate" in linclass("evaluate", "a").out
+
+
+def test_two_runs_are_compared_on_the_same_images(linclass):
+    train(linclass, "a")
+    train(linclass, "b", "--l2", "10")
+    m = linclass("evaluate", "a", "b", "--json").json
+    c = m["comparison"]
+    assert (m["run"], m["other"]["run"], c["first"], c["second"]) == ("a", "b", "a", "b")
+    assert c["both_right"] + c["only_first"] == round(348 * m["accuracy"])
+    assert c["both_right"] + c["only_second"] == round(348 * m["other"]["accuracy"])
+    assert c["difference"] == pytest.approx(m["accuracy"] - m["other"]["accuracy"])
+    assert 0 <= c["p_value"] < 0.05
+    assert "McNemar" in linclass("evaluate", "a", "b").out
+    same = linclass("evaluate", "a", "a", "--json").json["comparison"]
+    assert (same["difference"], same["p_value"]) == (0, 1)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(monkeypatch, width, show, answer):
+    """What a terminal of that width shows."""
+    terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "dumb")
+    with monkeypatch.context() as context:
+        context.setattr("sys.stdout", terminal)
+        show(answer)
+    return terminal.getvalue()
+
+
+def test_the_tables_fit(linclass, monkeypatch):
+    train(linclass, "a")
+    assert "next: linclass plot a" in linclass("evaluate", "a").out
+    train(linclass, "b", "--loss", "ridge")
+    one = linclass("evaluate", "a", "--json").json
+    two = linclass("evaluate", "a", "b", "--json").json
+    for width in (60, 80):
+        page = shown(monkeypatch, width, show_evaluation, one)
+        assert max(len(line.rstrip()) for line in page.splitlines()) <= width
+        for word in ("accuracy", "macro F1", "log loss", "recall", "predicted", "brick", "95 %"):
+            assert word in page
+        page = shown(monkeypatch, width, show_comparison, two)
+        assert max(len(line.rstrip()) for line in page.splitlines()) <= width
+        assert "McNemar" in page
+    # Where there is no room for the matrix: who is taken for whom.
+    assert "taken for" in shown(monkeypatch, 40, show_evaluation, one)
+
+
+def test_what_cannot_be_judged_is_an_error(linclass, monkeypatch):
+    train(linclass, "a")
+    train(linclass, "b")
+    assert linclass("evaluate", "c").code == 4
+    assert linclass("evaluate", "a", "--data", "nowhere").code == 4
+    real = score_run("cache", "a", nothing, nothing)
+    none = type(real)(real.run, real.model, real.config, real.scores[:0], real.y[:0])
+    monkeypatch.setattr("linclass_cli.scoring.score_run", lambda *_: none)
+    assert "no test images" in linclass("evaluate", "a").error
+    bad = type(real)(real.run, real.model, real.config, real.scores * np.float32(np.nan), real.y)
+    monkeypatch.setattr("linclass_cli.scoring.score_run", lambda *_: bad)
+    assert "not finite" in linclass("evaluate", "a").error
+    other = type(real)(real.run, real.model, real.config, real.scores[:9], real.y[:9])
+    with pytest.raises(evaluation.InputError, match="same images"):
+        evaluation.compare_runs(real, other)
