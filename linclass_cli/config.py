@@ -79,6 +79,7 @@ class ModelConfig(Section):
     scale: Literal["standard", "range", "none"] = setting(
         "standard", "scaling of each feature, learned from the training part"
     )
+    calibrate: bool = setting(False, "fit a temperature for probabilities on the validation part")
 
 
 _SGD = ("sgd",)

@@ -36,7 +36,9 @@ class Saved:
 def run_train(session: Session, config: Config, name: str | None) -> Saved:
     """Fit, showing each step, and record the run."""
     from linclass_cli.learn.fit import train
+    from linclass_cli.learn.temperature import check_calibration
 
+    check_calibration(config)  # before features are extracted for it
     # L-BFGS usually ends long before its limit: for it, no total would be honest.
     total = config.solver.options(config.solver_name).get("epochs")
 

@@ -38,8 +38,11 @@ def show_train(saved: Saved, at: str) -> None:
         "test": f"{percent(m['test_accuracy'])}  ({m['n_test']:,} images)",
         "kept": f"step {m['best_step']} of {m['steps']}",
         "solver": f"{end}: objective {m['objective']:.6f}, {proven(m)}",
+        "calibrated": f"temperature {m['temperature'] or 1:.4g}, fitted on the validation part",
         "record": saved.path,
     }
+    if m["temperature"] is None:
+        del facts["calibrated"]
     if m["val_accuracy"] is None:
         del facts["validation"]
     print_facts(facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from linclass_cli.learn.objective import Part, Problem, Value, evaluate
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.splits import check_classes, hold_out
+from linclass_cli.learn.temperature import check_calibration, fit_temperature, part_scores
 from linclass_cli.runs import Model, Outcome
 from linclass_cli.store import Features
 
@@ -89,13 +90,18 @@ def proven_gap(problem: Problem, last: Iterate) -> float | None:
 def train(features: Features, classes: tuple[str, ...], config: Config) -> Generator[Step, None, Outcome]:
     """What the command ``train`` does between the features and the run record."""
     began = time.perf_counter()
+    check_calibration(config)
     y, k = features.train.y, len(classes)
     rows, held = hold_out(y, config.split.val_fraction, config.seed, config.split.stratify)
     check_classes(y[rows], k, "the training part")
     problem = make_problem(features, rows, config.model.l2, k, config)
     validation = Part(features.train.X, held, y[held], problem.part.scaling) if len(held) else None
     fitted = yield from fit(problem, validation, config, classes, features.key)
-    test_loss, test_accuracy = evaluate_model(fitted.model, features.test.X, features.test.y)
+    model = fitted.model
+    if config.model.calibrate and validation is not None:
+        temperature = fit_temperature(part_scores(validation, model.weight, model.bias), validation.y)
+        model = replace(model, temperature=temperature, calibrated=True)
+    test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y)
     metrics = {
         "loss": config.model.loss,
         "solver": config.solver_name,
@@ -109,6 +115,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
         "train_loss": fitted.best.train_loss,
         "val_loss": fitted.best.val_loss,
         "test_loss": test_loss,
+        "temperature": model.temperature if model.calibrated else None,
         "best_step": fitted.best.iteration,
         "steps": fitted.last.iteration,
         "objective": fitted.last.objective,
@@ -117,7 +124,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
         "converged": fitted.converged,
         "seconds": time.perf_counter() - began,
     }
-    return Outcome(metrics, [asdict(step) for step in fitted.steps], fitted.model)
+    return Outcome(metrics, [asdict(step) for step in fitted.steps], model)
 
 
 def make_problem(features: Features, rows: Any, l2: float, k: int, config: Config) -> Problem:

@@ -125,3 +125,31 @@ def test_what_cannot_be_judged_is_an_error(linclass, monkeypatch):
     other = type(real)(real.run, real.model, real.config, real.scores[:9], real.y[:9])
     with pytest.raises(evaluation.InputError, match="same images"):
         evaluation.compare_runs(real, other)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hinge", "ridge"])
+def test_a_calibrated_run_has_probabilities(linclass, loss):
+    quick = ("--epochs", "5") if loss == "hinge" else ()
+    options = (*FAST, "--loss", loss, *quick, "--json")
+    plain = linclass("train", *options, "--name", "a").json
+    warm = linclass("train", *options, "--name", "b", "--calibrate").json
+    assert plain["temperature"] is None
+    assert warm["temperature"] > 0
+    assert warm["test_accuracy"] == plain["test_accuracy"]
+    m = linclass("evaluate", "b", "--json").json
+    assert (m["calibrated"], m["temperature"]) == (True, warm["temperature"])
+    scored = score_run("cache", "b", nothing, nothing)
+    logits = scored.scores.astype(np.float64) / m["temperature"]
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    assert m["log_loss"] == pytest.approx(sk.log_loss(scored.y, p / p.sum(axis=1, keepdims=True)))
+    # Better than what the scores say by themselves, for images that neither fit has seen.
+    unscaled = scored.scores.astype(np.float64)
+    q = np.exp(unscaled - unscaled.max(axis=1, keepdims=True))
+    assert m["log_loss"] < sk.log_loss(scored.y, q / q.sum(axis=1, keepdims=True)) + 0.01
+    assert "calibrated: softmax" in linclass("evaluate", "b").out
+
+
+def test_a_temperature_wants_a_validation_part(linclass):
+    result = linclass("train", *FAST, "--val-fraction", "0", "--calibrate")
+    assert (result.code, "--val-fraction 0" in result.error) == (3, True)
+    assert linclass("runs", "list", "--json").json == []

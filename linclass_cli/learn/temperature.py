@@ -1,0 +1,60 @@
+"""Temperature scaling (Guo et al. 2017): one number that makes scores into probabilities.
+
+p = softmax(scores / T), with the T of the least log loss on images that were not trained on. In 1/T the log
+loss is convex; its derivative, mean(sum_j p_j s_j - s_y), crosses zero once. No prediction changes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from linclass_cli.config import Config
+from linclass_cli.errors import InputError
+from linclass_cli.learn.losses import Array
+from linclass_cli.learn.metrics import log_probabilities
+from linclass_cli.learn.objective import Part, scaled
+
+# Where every image is right a T of 0 would be best, and where scores tell nothing, an infinite one.
+COLDEST, HOTTEST = 1e-3, 1e3
+_TILE = 4096
+
+
+def check_calibration(config: Config) -> None:
+    """Raise InputError where a temperature is wanted and nothing is held out to fit it on."""
+    if config.model.calibrate and config.split.val_fraction == 0:
+        raise InputError(
+            "--calibrate fits a temperature on the validation part, and --val-fraction 0 leaves none: "
+            "hold out a part, or leave --calibrate out"
+        )
+
+
+def fit_temperature(scores: Array, y: Array) -> float:
+    """The temperature of the least log loss for scores (n, k) and labels y (n,), n >= 1.
+
+    Searched within COLDEST and HOTTEST times the scores' spread.
+    """
+    scores = scores.astype(np.float64)
+    spread = float(np.abs(scores - scores.mean(axis=1, keepdims=True)).mean())
+    if not spread > 0:
+        return 1.0
+    own = float(scores[np.arange(len(y)), y].mean())
+
+    def slope(log_t: float) -> float:
+        p = np.exp(log_probabilities(scores, float(np.exp(log_t))))
+        return float((p * scores).sum(axis=1).mean()) - own
+
+    from scipy.optimize import brentq
+
+    cold, hot = np.log(COLDEST * spread), np.log(HOTTEST * spread)
+    # The slope in 1/T: it falls as T grows.
+    if slope(cold) <= 0:
+        return float(np.exp(cold))
+    if slope(hot) >= 0:
+        return float(np.exp(hot))
+    return float(np.exp(brentq(slope, cold, hot, xtol=1e-6)))
+
+
+def part_scores(part: Part, W: Array, b: Array) -> Array:
+    """The scores of a part, float32 (m, k), at W (k, d), b (k,)."""
+    tiles = [slice(first, first + _TILE) for first in range(0, part.m, _TILE)]
+    return np.concatenate([scaled(part, tile) @ W.T.astype(part.X.dtype) + b for tile in tiles])
