@@ -23,6 +23,7 @@ from linclass_cli.commands import (
     evaluate,
     extract,
     plot,
+    predict,
     runs,
     train,
     warmup,
@@ -152,7 +153,7 @@ def _program(
     pass
 
 
-for module in (download, extract, train, cv, evaluate, plot, demo, runs, cache, warmup, config):
+for module in (download, extract, train, cv, evaluate, plot, predict, demo, runs, cache, warmup, config):
     module.add(app)
 
 

@@ -6,6 +6,7 @@ warmed up without a line here.
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from linclass_cli.compilation import COMPILATION
 from linclass_cli.config import Config, leaves
@@ -24,6 +26,7 @@ from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.solvers import SOLVERS
+from linclass_cli.predicting.pictures import File, read_pictures
 from linclass_cli.settings import resolve
 from linclass_cli.store import Array, Features, load_features, write_features
 
@@ -61,7 +64,7 @@ def warm_up(advance: Advance) -> Warmed:
     COMPILATION.lost = ""
     remove_unused(folder.parent)
     with tempfile.TemporaryDirectory(prefix="linclass-warmup-") as scratch:
-        jobs = [*_extractions(Path(scratch)), *_fits(Path(scratch))]
+        jobs = [*_extractions(Path(scratch)), *_readings(), *_fits(Path(scratch))]
         for done, (name, job) in enumerate(jobs):
             kernels = COMPILATION.compiled - compiled + COMPILATION.cached - cached
             advance(kernels, None, f"{name}, {done + 1} of {len(jobs)}")
@@ -92,6 +95,15 @@ def _changes(feature: str) -> Iterator[dict[str, Any]]:
             kind, default = field.kind, field.default
             others = [default - 1] if kind is int else [not default] if kind is bool else field.choices
             yield from ({key: other} for other in others)
+
+
+def _readings() -> Iterator[Job]:
+    """Files of pictures, of each kind of image."""
+    for height, width, channels in IMAGE_SHAPES:
+        file = io.BytesIO()
+        Image.new("L" if channels == 1 else "RGB", (width, height)).save(file, "PNG")
+        files, shape = [File("", file.getvalue())], (height, width, channels)
+        yield "read pictures", lambda f=files, s=shape: read_pictures(f, s) and None  # type: ignore[misc]
 
 
 def _extract(extractor: Extractor, images: Array) -> None:

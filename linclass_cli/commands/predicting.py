@@ -1,0 +1,117 @@
+"""What ``predict`` does: from the options to the last row."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from linclass_cli.atomic import replacing
+from linclass_cli.commands.session import Session
+from linclass_cli.errors import InputError, MissingError, UsageError
+from linclass_cli.predicting.predictor import load_predictor
+from linclass_cli.predicting.rows import FORMATS, header, make_writer
+from linclass_cli.predicting.sources import Failed, find_files
+from linclass_cli.predicting.stream import Batch, predict_files
+from linclass_cli.show.compiling import compiling_shown
+from linclass_cli.show.progress import progress
+from linclass_cli.show.tables import notice
+from linclass_cli.threads import use_threads
+
+Write = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """``top``: classes told of an image; ``in_row``: those of them that a row of CSV has."""
+
+    file_format: str
+    top: int
+
+
+def check_options(session: Session, file_format: str | None, top: int | None) -> Options:
+    """What was asked for. Raises UsageError and InputError."""
+    if file_format is not None and file_format not in FORMATS:
+        raise InputError(f"--format {file_format}: allowed is {', '.join(FORMATS)}")
+    if session.json and file_format == "csv":
+        raise UsageError("--json and --format csv: one of them")
+    chosen = file_format or ("jsonl" if session.json else "csv")
+    if top is not None and top < 1:
+        raise InputError(f"--top {top}: allowed is a whole number >= 1")
+    return Options(chosen, top or (5 if chosen == "jsonl" else 1))
+
+
+def predict_all(session: Session, run: str, paths: list[str], options: Options, out: Path | None) -> None:
+    """Predict and write everything. Raises InputError at the end where some of it could not be read."""
+    tally = Tally()
+    with (
+        use_threads(session.config.threads),
+        compiling_shown(session.quiet),
+        _opened(out) as write,
+        # A bar would stand among the rows of a terminal.
+        progress("predict", "images", session.quiet or (out is None and sys.stdout.isatty())) as advance,
+    ):
+        stdin = sys.stdin.buffer if "-" in paths else None
+        predictor = load_predictor(session.config.cache, run)
+        top = min(options.top, len(predictor.model.classes))
+        rows = make_writer(options.file_format, predictor.model.classes, top)
+        write(header(options.file_format, top))
+        for batch in predict_files(predictor, find_files(paths, stdin), top):
+            write(rows(batch))
+            tally.add(batch)
+            advance(tally.done)
+    tally.check()
+
+
+@dataclass
+class Tally:
+    """How many paths were done, how many failed, and whether all of those were missing."""
+
+    done: int = 0
+    failed: int = 0
+    missing: int = 0
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch, and tell of what failed."""
+        self.done += len(batch.paths)
+        for path in batch.paths:
+            if isinstance(path, Failed):
+                notice(f"{path.path}: {path.error}")
+                self.failed += 1
+                self.missing += path.missing
+
+    def check(self) -> None:
+        """Raise MissingError where nothing was found, InputError where something could not be read."""
+        if not self.failed:
+            return
+        error = MissingError if self.done == self.missing else InputError
+        raise error(f"{self.failed:,} of {self.done:,} paths without a prediction, as said above")
+
+
+@contextlib.contextmanager
+def _opened(out: Path | None) -> Iterator[Write]:
+    """A function that writes text to the file, there as a whole at the end, or to stdout, there at once.
+
+    Paths keep the bytes that they have in the file system.
+    """
+    if out is None:
+        stdout = sys.stdout.buffer
+
+        def write(text: str) -> None:
+            stdout.write(_encode(text))
+            stdout.flush()
+
+        yield write
+        return
+    with replacing(out) as temporary, temporary.open("xb") as file:
+
+        def write_file(text: str) -> None:
+            file.write(_encode(text))
+
+        yield write_file
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,102 @@
+"""Picture files become one array of images."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from linclass_cli.data.quick_png import quick_header, unfilter, unpack
+from linclass_cli.predicting.sources import Failed
+from linclass_cli.threads import Spans, in_chunks
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_CHUNK = 32  # small PNG files that a thread takes at a time
+_SMALL = 1 << 15  # bytes of a file that is read whole, once
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that can be opened; ``content``: all its bytes, or none where it is not small."""
+
+    path: str
+    content: bytes
+
+
+def read_file(path: str) -> File | Failed:
+    """Open a file, and read it where it is small."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            content = os.read(file, _SMALL)
+        finally:
+            os.close(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return Failed(path, "there is no such file", missing=True)
+    except (OSError, ValueError) as error:
+        return Failed(path, f"it cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}")
+    return File(path, content if len(content) < _SMALL else b"")
+
+
+def read_pictures(files: list[File], shape: tuple[int, int, int]) -> tuple[Array, dict[int, Failed]]:
+    """Images, uint8 (n, *shape), of n files, and by their index those that could not be read."""
+    images = np.empty((len(files), *shape), np.uint8)
+    slow = _read_quickly(files, images)
+    errors: dict[int, Failed] = {}
+
+    def work(spans: Spans) -> None:
+        for at, _ in spans:
+            i = slow[at]
+            try:
+                images[i] = read_picture(files[i].path, shape)
+            except ValueError as error:
+                errors[i] = Failed(files[i].path, str(error))
+
+    in_chunks(work, len(slow))
+    return images, errors
+
+
+def _read_quickly(files: list[File], images: Array) -> list[int]:
+    """Fill the images whose files are small and plain; the indices of the others.
+
+    Only the kernel is cut up for threads: what comes before it holds the interpreter's lock, or gives it away
+    for moments only, and two threads that wrest it from each other are slower than one.
+    """
+    _, height, width, channels = images.shape
+    header, size = quick_header(images.shape[1:]), height * (1 + width * channels)
+    unpacked = [unpack(file.content, header, size) if header else None for file in files]
+    quick = [i for i, rows in enumerate(unpacked) if rows is not None]
+    slow = [i for i, rows in enumerate(unpacked) if rows is None]
+    if quick:
+        rows = np.frombuffer(b"".join(unpacked[i] or b"" for i in quick), np.uint8)
+        rows = rows.reshape(len(quick), height, 1 + width * channels)
+        out = np.empty((len(quick), height, width * channels), np.uint8)
+        good = np.empty(len(quick), np.uint8)
+        in_chunks(lambda spans: _unfilter(spans, rows, channels, out, good), len(quick), _CHUNK)
+        images[quick] = out.reshape(-1, *images.shape[1:])
+        slow += [i for i, is_good in zip(quick, good, strict=True) if not is_good]
+    return slow
+
+
+def _unfilter(spans: Spans, rows: Array, channels: int, out: Array, good: Array) -> None:
+    for start, stop in spans:
+        unfilter(rows[start:stop], channels, out[start:stop], good[start:stop])
+
+
+def read_picture(path: str, shape: tuple[int, int, int]) -> Array:
+    """One image, uint8 (height, width, channels), of a file. Raises ValueError, saying why not."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    height, width, channels = shape
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+            if image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BICUBIC)
+            return np.asarray(image).reshape(shape)
+    except UnidentifiedImageError:
+        raise ValueError("it is no image that can be read") from None
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
+        raise ValueError(f"it cannot be read as an image: {error}") from error

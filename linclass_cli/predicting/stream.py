@@ -1,0 +1,64 @@
+"""Files in, predictions out, batch after batch: bounded memory, and the order of the files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from linclass_cli.predicting.pictures import File, read_file, read_pictures
+from linclass_cli.predicting.predictor import Predictor, probabilities
+from linclass_cli.predicting.sources import Failed, Stream
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_FILES, _PIXELS = 1024, 1 << 25  # of a batch, at most: its files, the bytes of its images
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Predictions of one batch.
+
+    paths: of n files, or why there is no prediction; labels: int64 (m, top), the classes of the m that
+    worked, the most likely first; scores: float32 (m, top) and probabilities: float64 (m, top) or None.
+    """
+
+    paths: list[str | Failed]
+    labels: Array
+    scores: Array
+    probabilities: Array | None
+
+
+def predict_files(predictor: Predictor, files: Stream, top: int) -> Iterator[Batch]:
+    """Predict every file of the stream; ``top``: how many classes are told of each, the best first."""
+    for group in _batches(files, min(_FILES, 1 + _PIXELS // math.prod(predictor.image_shape))):
+        known = [file for file in group if isinstance(file, File)]
+        images, errors = read_pictures(known, predictor.image_shape)
+        if errors:
+            images = np.delete(images, list(errors), axis=0)
+        rest = iter(errors.get(i, file.path) for i, file in enumerate(known))
+        paths = [file if isinstance(file, Failed) else next(rest) for file in group]
+        yield Batch(paths, *predict_images(predictor, images, top))
+
+
+def predict_images(predictor: Predictor, images: Array, top: int) -> tuple[Array, Array, Array | None]:
+    """labels int64, scores float32, probabilities float64 or None, (n, top), of uint8 (n, *image_shape)."""
+    scores = predictor.scores(images)
+    labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    p = probabilities(predictor.model, scores)
+    best = np.take_along_axis(scores, labels, axis=1)
+    return labels, best, None if p is None else np.take_along_axis(p, labels, axis=1)
+
+
+def _batches(files: Stream, most: int) -> Iterator[list[Failed | File]]:
+    batch: list[Failed | File] = []
+    for file in files:
+        if file is not None:
+            batch.append(file if isinstance(file, Failed) else read_file(file))
+        if batch and (file is None or len(batch) >= most):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
