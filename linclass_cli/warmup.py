@@ -19,6 +19,7 @@ from PIL import Image
 
 from linclass_cli.compilation import COMPILATION
 from linclass_cli.config import Config, leaves
+from linclass_cli.data.pictures import Frame
 from linclass_cli.errors import InputError, ResourceError, SettingsError
 from linclass_cli.features import FEATURES, Extractor, make_extractor
 from linclass_cli.kernel_cache import kernel_folder, remove_unused
@@ -102,8 +103,8 @@ def _readings() -> Iterator[Job]:
     for height, width, channels in IMAGE_SHAPES:
         file = io.BytesIO()
         Image.new("L" if channels == 1 else "RGB", (width, height)).save(file, "PNG")
-        files, shape = [File("", file.getvalue())], (height, width, channels)
-        yield "read pictures", lambda f=files, s=shape: read_pictures(f, s) and None  # type: ignore[misc]
+        files, frame = [File("", file.getvalue())], Frame(height, width, channels)
+        yield "read pictures", lambda f=files, s=frame: read_pictures(f, s) and None  # type: ignore[misc]
 
 
 def _extract(extractor: Extractor, images: Array) -> None:

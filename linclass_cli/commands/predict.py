@@ -41,7 +41,7 @@ def add(app: typer.Typer) -> None:
         Images of any size become what the model was trained on. The list on stdin has a path a line, or NUL
         bytes between paths (find -print0), and may be endless. CSV has the columns path, label, probability;
         --json is --format jsonl: an object a line with path, label, probability and top. Probabilities are
-        those of softmax; other losses have none.
+        those of softmax, or of a run trained with --calibrate; others have none.
 
         What cannot be read is told on stderr, and in its place: a CSV row with nothing behind the path, a
         JSON object with path and error. The rest is done, and the exit code is 3; 4 where nothing was found.

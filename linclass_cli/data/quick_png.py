@@ -19,7 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s").unpack_from
 _SLACK = 1000  # bytes that zlib may add to a small image
-# Chunks that change no pixel, as Pillow reads them.
+# Chunks that change no pixel, as Pillow reads them; texts of these names may tell how the camera was held.
+_HELD = (b"Raw profile", b"XML:com.adobe.xmp")
 _HARMLESS = {
     b"gAMA",
     b"cHRM",
@@ -66,7 +67,7 @@ def unpack(content: bytes, header: bytes, size: int) -> bytes | None:
                 return None
         elif kind == b"IEND":
             break
-        elif kind not in _HARMLESS:
+        elif kind not in _HARMLESS or content.startswith(_HELD, at + 8):
             return None
         at = end
     else:

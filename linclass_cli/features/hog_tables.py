@@ -177,7 +177,7 @@ def _around(cotangents: npt.NDArray[np.float64], tolerance: float) -> npt.NDArra
 
 
 def _padded(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """From the first to be passed to the last, and behind them, up to a multiple of eight (the kernel's step),
+    """From the first to be passed to the last, and behind them, to a multiple of eight (the kernel's step),
     thresholds that no gradient passes."""
     padded = np.full(max(1, -(-len(thresholds) // 8)) * 8, -1e20, dtype=np.float32)
     padded[: len(thresholds)] = np.sort(thresholds)[::-1]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from linclass_cli.data.pictures import Frame, pillow_checked, read_picture
 from linclass_cli.data.quick_png import quick_header, unfilter, unpack
+from linclass_cli.errors import InputError, MissingError
 from linclass_cli.predicting.sources import Failed
 from linclass_cli.threads import Spans, in_chunks
 
@@ -40,9 +43,9 @@ def read_file(path: str) -> File | Failed:
     return File(path, content if len(content) < _SMALL else b"")
 
 
-def read_pictures(files: list[File], shape: tuple[int, int, int]) -> tuple[Array, dict[int, Failed]]:
-    """Images, uint8 (n, *shape), of n files, and by their index those that could not be read."""
-    images = np.empty((len(files), *shape), np.uint8)
+def read_pictures(files: list[File], frame: Frame) -> tuple[Array, dict[int, Failed]]:
+    """Images, uint8 (n, *frame.shape), of n files, and by their index those that could not be read."""
+    images = np.empty((len(files), *frame.shape), np.uint8)
     slow = _read_quickly(files, images)
     errors: dict[int, Failed] = {}
 
@@ -50,11 +53,13 @@ def read_pictures(files: list[File], shape: tuple[int, int, int]) -> tuple[Array
         for at, _ in spans:
             i = slow[at]
             try:
-                images[i] = read_picture(files[i].path, shape)
-            except ValueError as error:
-                errors[i] = Failed(files[i].path, str(error))
+                images[i] = read_picture(Path(files[i].path), frame)
+            except (InputError, MissingError) as error:
+                errors[i] = Failed(files[i].path, str(error), isinstance(error, MissingError))
 
-    in_chunks(work, len(slow))
+    if slow:
+        with pillow_checked():
+            in_chunks(work, len(slow))
     return images, errors
 
 
@@ -83,20 +88,3 @@ def _read_quickly(files: list[File], images: Array) -> list[int]:
 def _unfilter(spans: Spans, rows: Array, channels: int, out: Array, good: Array) -> None:
     for start, stop in spans:
         unfilter(rows[start:stop], channels, out[start:stop], good[start:stop])
-
-
-def read_picture(path: str, shape: tuple[int, int, int]) -> Array:
-    """One image, uint8 (height, width, channels), of a file. Raises ValueError, saying why not."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    height, width, channels = shape
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-            if image.size != (width, height):
-                image = image.resize((width, height), Image.Resampling.BICUBIC)
-            return np.asarray(image).reshape(shape)
-    except UnidentifiedImageError:
-        raise ValueError("it is no image that can be read") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
-        raise ValueError(f"it cannot be read as an image: {error}") from error

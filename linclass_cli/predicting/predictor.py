@@ -8,37 +8,38 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.data.pictures import Frame
 from linclass_cli.errors import InputError
+from linclass_cli.evaluation import has_probabilities
 from linclass_cli.extract import plan_features
 from linclass_cli.features import Extractor
+from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.runs import Model, load_model, load_run
 from linclass_cli.scoring import linear_scores, run_config
 
 Array = np.ndarray[Any, np.dtype[Any]]
-# The losses whose scores are logarithms of probabilities, up to a constant.
-PROBABILISTIC = ("softmax",)
 
 
 @dataclass(frozen=True)
 class Predictor:
     """A run's model, and how an image becomes what it was trained on.
 
-    ``image_shape``: (height, width, channels) of the dataset that it was trained on.
+    ``frame``: the size and the channels of the images that it was trained on.
     """
 
     run: str
     model: Model
     extractor: Extractor
-    image_shape: tuple[int, int, int]
+    frame: Frame
 
     def features(self, images: Array) -> Array:
-        """Features, float32 (n, d), of images, uint8 (n, *image_shape)."""
+        """Features, float32 (n, d), of images, uint8 (n, *frame.shape)."""
         X = np.empty((len(images), self.model.weight.shape[1]), np.float32)
         self.extractor(images, X)
         return X
 
     def scores(self, images: Array) -> Array:
-        """Scores, float32 (n, k), of images, uint8 (n, *image_shape)."""
+        """Scores, float32 (n, k), of images, uint8 (n, *frame.shape)."""
         return linear_scores(self.model, self.features(images))
 
 
@@ -55,15 +56,9 @@ def load_predictor(cache: Path, name: str) -> Predictor:
             f"{name} was trained on {model.weight.shape[1]} features, and images of {plan.info.name} have "
             f"{d} now: the dataset is another one than at training; train again"
         )
-    return Predictor(name, model, plan.extractor, plan.info.image_shape)
+    return Predictor(name, model, plan.extractor, Frame(*plan.info.image_shape))
 
 
 def probabilities(model: Model, scores: Array) -> Array | None:
-    """Probabilities, float64 (n, k), of scores (n, k); None where the loss makes no claim about them."""
-    if model.loss not in PROBABILISTIC:
-        return None
-    p = scores.astype(np.float64)
-    p -= p.max(axis=1, keepdims=True)
-    np.exp(p, out=p)
-    p /= p.sum(axis=1, keepdims=True)
-    return p
+    """Probabilities, float64 (n, k), of scores (n, k), or None: see has_probabilities."""
+    return np.exp(log_probabilities(scores, model.temperature)) if has_probabilities(model) else None

@@ -33,9 +33,9 @@ class Batch:
 
 def predict_files(predictor: Predictor, files: Stream, top: int) -> Iterator[Batch]:
     """Predict every file of the stream; ``top``: how many classes are told of each, the best first."""
-    for group in _batches(files, min(_FILES, 1 + _PIXELS // math.prod(predictor.image_shape))):
+    for group in _batches(files, min(_FILES, 1 + _PIXELS // math.prod(predictor.frame.shape))):
         known = [file for file in group if isinstance(file, File)]
-        images, errors = read_pictures(known, predictor.image_shape)
+        images, errors = read_pictures(known, predictor.frame)
         if errors:
             images = np.delete(images, list(errors), axis=0)
         rest = iter(errors.get(i, file.path) for i, file in enumerate(known))
@@ -44,7 +44,7 @@ def predict_files(predictor: Predictor, files: Stream, top: int) -> Iterator[Bat
 
 
 def predict_images(predictor: Predictor, images: Array, top: int) -> tuple[Array, Array, Array | None]:
-    """labels int64, scores float32, probabilities float64 or None, (n, top), of uint8 (n, *image_shape)."""
+    """labels int64, scores float32, probabilities float64 or None, (n, top), of uint8 (n, *frame.shape)."""
     scores = predictor.scores(images)
     labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     p = probabilities(predictor.model, scores)

@@ -151,6 +151,9 @@ def test_losses_without_probabilities(linclass, photos):
     assert scores == sorted(scores, reverse=True)
     (row, *_) = rows(linclass("predict", "s", "photos").out)
     assert (row["label"], row["probability"]) == (first["label"], "")
+    linclass("train", *FAST, "--loss", "ridge", "--name", "t", "--calibrate")
+    (row, *_) = rows(linclass("predict", "t", "photos").out)
+    assert 1 / 6 < float(row["probability"]) <= 1
 
 
 def test_a_pipe_is_answered_at_once_and_may_be_closed(linclass, photos, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from linclass_cli.data.pictures import Frame
 from linclass_cli.data.quick_png import _chunk, quick_header, unfilter, unpack
 from linclass_cli.predicting.pictures import File, read_file, read_pictures
 
@@ -67,7 +68,7 @@ def test_pillows_files_are_read_without_pillow(shape, monkeypatch):
     images = [picture(*shape) for _ in range(70)]
     contents = [File("", png(image)) for image in images]
     monkeypatch.setattr(Image, "open", None)
-    found, errors = read_pictures(contents, shape)
+    found, errors = read_pictures(contents, Frame(*shape))
     assert errors == {}
     np.testing.assert_array_equal(found, images)
 
@@ -79,6 +80,8 @@ def test_what_is_not_plain_is_left_to_pillow():
     extra.add_text("Comment", "a" * 50)
     size = 8 * 25
     assert unpack(png(image, pnginfo=extra), head, size) is not None
+    extra.add_text("Raw profile type exif", "turned")
+    assert unpack(png(image, pnginfo=extra), head, size) is None
     assert unpack(png(image, transparency=(1, 2, 3)), head, size) is None
     assert unpack(png(image[..., :1]), head, size) is None
     assert unpack(png(picture(8, 9, 3)), head, size) is None
@@ -101,6 +104,6 @@ def test_damaged_and_hostile_files_are_left_to_pillow(tmp_path):
     files = [tmp_path / f"{i}.png" for i in range(4)]
     for file, content in zip(files, [whole, wrong, lying, b""], strict=True):
         file.write_bytes(content)
-    images, errors = read_pictures([read_file(str(file)) for file in files], (8, 8, 3))
+    images, errors = read_pictures([read_file(str(file)) for file in files], Frame(8, 8, 3))
     np.testing.assert_array_equal(images[0], image)
     assert sorted(errors) == [1, 2, 3]
