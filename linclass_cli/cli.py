@@ -28,6 +28,7 @@ from linclass_cli.commands import (
     train,
     warmup,
 )
+from linclass_cli.commands.completion import quick_completion
 from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import paragraphs
 from linclass_cli.errors import LinclassError, ResourceError, Terminated
@@ -54,7 +55,8 @@ class Program(Group):
         """Run, and leave with the exit code of the contract; bugs keep their traceback."""
         if not extra.pop("standalone_mode", True):
             return super().main(*args, **{**extra, "standalone_mode": False})
-        sys.exit(self._exit_code(*args, **extra))
+        with quick_completion() if "_LINCLASS_COMPLETE" in os.environ else contextlib.nullcontext():
+            sys.exit(self._exit_code(*args, **extra))
 
     def _exit_code(self, *args: Any, **extra: Any) -> int:
         try:

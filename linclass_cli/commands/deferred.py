@@ -15,8 +15,29 @@ from typer.core import TyperCommand, TyperGroup
 from linclass_cli.show.help import print_help
 
 
+class _AsTyped:
+    """What makes no value of a word: completion wants the words, and Typer loads pydantic for values."""
+
+    def coerce(self, value: Any, **_: Any) -> Any:
+        return value
+
+
+def _for(ctx: Any, params: list[Any]) -> list[Any]:
+    if ctx.resilient_parsing:  # this is what completion is called by Typer
+        for param in params:
+            param._runtime_param = _AsTyped()
+    return params
+
+
 class WholeCommand(TyperCommand):
     """A command with all its options."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _for(ctx, super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The options that are left; where nothing is typed yet, too."""
+        return super().shell_complete(ctx, incomplete or "-")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         print_help(self, ctx)
@@ -39,7 +60,7 @@ class Group(TyperGroup):
         for param in params:
             if getattr(param, "is_flag", False) and param.default is None:
                 param.default = False
-        return params
+        return _for(ctx, params)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that the arguments name, whole, and the arguments that are left for it."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from linclass_cli.commands.completion import downloads
 from linclass_cli.commands.session import Session, command
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import print_line, seconds
@@ -17,7 +18,10 @@ def add(app: typer.Typer) -> None:
     def download(
         session: Session,
         name: Annotated[
-            str, typer.Argument(help="cifar10, cifar100, fashion-mnist or mnist", metavar="NAME")
+            str,
+            typer.Argument(
+                help="cifar10, cifar100, fashion-mnist or mnist", metavar="NAME", autocompletion=downloads
+            ),
         ],
         source: Annotated[
             str | None,

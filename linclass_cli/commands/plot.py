@@ -15,23 +15,13 @@ KINDS = ("auto", "curves", "cv")
 FORMATS = ("png", "svg", "pdf")
 
 
-def _run_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    from linclass_cli.runs import list_runs
-    from linclass_cli.settings import resolve
-
-    cache = ctx.params.get("cache_dir") or resolve().config.cache_dir
-    return [name for name in list_runs(Path(cache)) if name.startswith(incomplete)]
-
-
 def add(app: typer.Typer) -> None:
     @command(app, panel="From images to figures")
     def plot(
         session: Session,
         runs: Annotated[
             list[str],
-            typer.Argument(
-                metavar="RUN...", help="one run, or several over each other", autocompletion=_run_names
-            ),
+            typer.Argument(metavar="RUN...", help="one run, or several over each other"),
         ],
         kind: Annotated[
             str, typer.Option("--kind", metavar="|".join(KINDS), help="what is drawn; auto: what the run is")

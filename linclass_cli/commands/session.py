@@ -14,6 +14,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from linclass_cli.commands.completion import completer, completer_of, presets
 from linclass_cli.commands.deferred import defer
 from linclass_cli.config import Config, leaves
 from linclass_cli.sections import Setting
@@ -79,7 +80,11 @@ def command(
 def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> Callable[..., None]:
     """The function as Typer wants it: the settings, and what every command takes, are in its signature."""
     keys = dict(_wanted(settings))
-    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "session"]
+    own = [
+        _completed(p)
+        for p in inspect.signature(function, eval_str=True).parameters.values()
+        if p.name != "session"
+    ]
     parameters = [
         inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
         *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
@@ -94,6 +99,13 @@ def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> C
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _completed(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A command's own parameter, completed as its metavar says, if it does not say itself how."""
+    for about in getattr(parameter.annotation, "__metadata__", ()):
+        about.autocompletion = about.autocompletion or completer(about.metavar)
+    return parameter
 
 
 def paragraphs(text: str) -> str:
@@ -124,7 +136,7 @@ def _parameter(key: str, one: Setting, panel: str | None = None) -> inspect.Para
         help=with_default(f"{one.description}{note}", _shown(one.default)),
         metavar="|".join(choices) or (None if kind is bool else metavar),
         show_default=False,
-        autocompletion=(lambda: list(choices)) if choices else None,
+        autocompletion=completer_of(key),
         rich_help_panel=panel or _PANELS.get(key.partition(".")[0]),
     )
     hint = Annotated[Optional[kind], option]  # type: ignore[valid-type]  # noqa: UP045
@@ -145,8 +157,9 @@ def _shown(default: Any) -> str:
 
 
 def _common() -> list[inspect.Parameter]:
-    def option(name: str, kind: Any, default: Any, *flags: str, text: str) -> inspect.Parameter:
-        hint = Annotated[kind, typer.Option(*flags, help=text, rich_help_panel=_COMMON, show_default=False)]
+    def option(name: str, kind: Any, default: Any, *flags: str, text: str, **more: Any) -> inspect.Parameter:
+        about = typer.Option(*flags, help=text, rich_help_panel=_COMMON, show_default=False, **more)
+        hint = Annotated[kind, about]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
     settings = dict(leaves())
@@ -159,7 +172,14 @@ def _common() -> list[inspect.Parameter]:
             "--config",
             text="a TOML file of settings, instead of linclass.toml in this folder",
         ),
-        option("preset", str | None, None, "--preset", text="settings that come with linclass: course"),
+        option(
+            "preset",
+            str | None,
+            None,
+            "--preset",
+            text="settings that come with linclass: course",
+            autocompletion=presets,
+        ),
         option("json", bool, False, "--json", text="print one JSON object on stdout"),
         option("quiet", bool, False, "--quiet", text="show no progress and no notices"),
     ]

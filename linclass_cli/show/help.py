@@ -33,7 +33,7 @@ def print_help(command: Any, ctx: Any) -> None:
     width = max(shutil.get_terminal_size().columns, 30)
     usage = _words(command.get_usage(ctx), BOLD)
     usage[0] = (usage[0][0], USAGE)
-    texts = [_without_markup(paragraph) for paragraph in (command.help or "").split("\n\n")]
+    texts = [without_markup(paragraph) for paragraph in (command.help or "").split("\n\n")]
     lines = [""]
     for text in [usage, *(_words(text, DIM if index else PLAIN) for index, text in enumerate(texts))]:
         lines += [" " + _painted(line) for line in _folded(text, width - 2)] + [""]
@@ -60,7 +60,7 @@ def _panels(command: Any, ctx: Any) -> dict[str, list[Row]]:
             names += [(f"{flag} ", NEGATIVE) for flag in param.secondary_opts]
         star = [("* ", RED)] if param.required else []
         kinds = [(kind, TYPE) for kind in re.findall(r"[^|]+\|?", param.display_type_rich(ctx=ctx) or "")]
-        text = _without_markup(param.get_help_record(ctx)[1])
+        text = without_markup(param.get_help_record(ctx)[1])
         extra = _EXTRA.search(text)
         main, end = (text[: extra.start()], extra.group()) if extra else (text, "")
         row = (star + names, kinds, _words(main, PLAIN) + _words(end, DIM))
@@ -76,7 +76,7 @@ def _command_panels(group: Any, ctx: Any) -> dict[str, list[Row]]:
     longest = max(len(command.name) for command in commands)
     panels: dict[str, list[Row]] = {}
     for command in commands:
-        first = _without_markup(command.help or "").split("\n\n")[0]
+        first = without_markup(command.help or "").split("\n\n")[0]
         row = ([(command.name.ljust(longest), FLAG)], _words(first, PLAIN))
         panels.setdefault(command.rich_help_panel or "Commands", []).append(row)
     return panels
@@ -143,7 +143,7 @@ def _words(text: str, style: str) -> Cell:
     return [(f"{word} ", FLAG if word.startswith("--") else style) for word in text.split()]
 
 
-def _without_markup(text: str) -> str:
+def without_markup(text: str) -> str:
     """The text without what Typer's own pages would want: ``[dim]``, and a backslash before a bracket."""
     return re.sub(r"(?<!\\)\[/?dim\]", "", text).replace("\\[", "[")
 

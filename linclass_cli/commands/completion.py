@@ -1,0 +1,134 @@
+"""Shell completion of what only the cache folder knows: runs and datasets, beside features and choices.
+
+Typer asks for completions in a process of its own, at every press of Tab: nothing slow is loaded here, and
+nothing is raised. What is not known is completed as the shell completes it, with files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from linclass_cli.config import FILE_NAME, Config, leaves
+
+_PRESETS = Path(__file__).parent.parent / "presets"
+
+# Called by Typer: the context, in which the options before the cursor stand, and the word at the cursor.
+Completer = Callable[[Any, str], list[str]]
+
+
+def completer(metavar: str | None) -> Completer | None:
+    """What completes the values of an option or argument that is shown like this; None for the shell."""
+    if metavar in ("RUN", "RUN..."):
+        return runs
+    if metavar and "|" in metavar and metavar == metavar.lower():  # not PATH|URL
+        return _one_of(metavar.split("|"))
+    return None
+
+
+def completer_of(key: str) -> Completer | None:
+    """What completes the values of a setting."""
+    named = {"data.name": datasets, "feature.name": features}
+    choices = dict(leaves())[key].choices
+    return named.get(key) or (_one_of(list(choices)) if choices else None)
+
+
+def _one_of(words: list[str]) -> Completer:
+    return lambda ctx, incomplete: words  # noqa: ARG005
+
+
+def runs(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The finished runs, without those that the command line names already."""
+    from linclass_cli.runs import list_runs
+
+    given = {word for value in ctx.params.values() if isinstance(value, list | tuple) for word in value}
+    with contextlib.suppress(OSError):
+        return [name for name in list_runs(cache_folder(ctx)) if name not in given]
+    return []
+
+
+def datasets(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The known datasets, and those that were imported."""
+    from linclass_cli.data.registry import DATASETS
+
+    imported: list[str] = []
+    with contextlib.suppress(OSError):
+        folders = (cache_folder(ctx) / "datasets").iterdir()
+        imported = [path.name for path in folders if (path / "dataset.json").is_file()]
+    return list(dict.fromkeys([*DATASETS, *sorted(imported)]))
+
+
+def downloads(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The datasets that can be downloaded."""
+    from linclass_cli.data.registry import DATASETS
+
+    return [name for name, spec in DATASETS.items() if spec.archives]
+
+
+def features(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The features; behind a plus, those that it may join to the ones before it."""
+    from linclass_cli.features import FEATURES
+
+    before, plus, _ = incomplete.rpartition("+")
+    return [f"{before}{plus}{name}" for name in FEATURES if name not in before.split("+")]
+
+
+def presets(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The presets that come with linclass."""
+    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
+
+
+def cache_folder(ctx: Any) -> Path:
+    """The cache folder that the command would take: its flag, the environment, a file, the default.
+
+    `settings.resolve` would say the same, and checks everything else; that takes too long here.
+    """
+    given = ctx.params.get("cache_dir") or os.environ.get("LINCLASS_CACHE_DIR")
+    if not given:
+        import tomllib
+
+        file = ctx.params.get("config_file") or os.environ.get("LINCLASS_CONFIG") or FILE_NAME
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            given = tomllib.loads(Path(file).expanduser().read_text(encoding="utf-8")).get("cache_dir")
+    return Path(str(given or Config().cache_dir)).expanduser()
+
+
+@contextlib.contextmanager
+def quick_completion() -> Iterator[None]:
+    """Make Typer complete without Rich, and ``--option=value`` in bash, too.
+
+    Typer has Rich draw each help text, and throws the drawing away; bash cuts words at the equals sign. Where
+    Typer has changed, the first only takes longer.
+    """
+    from typer import _completion_classes
+
+    drawn = getattr(_completion_classes, "_sanitize_help_text", None)
+    try:
+        _completion_classes._sanitize_help_text = plain
+        _join_equals()
+        yield
+    finally:
+        _completion_classes._sanitize_help_text = drawn  # type: ignore[assignment]
+
+
+def plain(text: str) -> str:
+    """A help text without markup, and its first sentence only: a shell has one line for it."""
+    from linclass_cli.show.help import without_markup
+
+    return without_markup(text).split("\n")[0].partition(" [default")[0].replace("[", "(").replace("]", ")")
+
+
+def _join_equals() -> None:
+    """In bash's words, ``--loss = hin`` becomes ``--loss hin``: what stands at the cursor stays the word."""
+    words, at = os.environ.get("COMP_WORDS", "").split("\n"), os.environ.get("COMP_CWORD", "")
+    if "=" not in words[1:] or not at.isdigit():
+        return
+    cursor = int(at)
+    if words[cursor : cursor + 1] == ["="]:  # nothing behind it yet
+        words[cursor] = ""
+    before = [word for word in words[:cursor] if word != "="]
+    os.environ["COMP_WORDS"] = "\n".join([*before, *words[cursor:]])
+    os.environ["COMP_CWORD"] = str(len(before))
