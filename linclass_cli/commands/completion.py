@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ _PRESETS = Path(__file__).parent.parent / "presets"
 Completer = Callable[[Any, str], list[str]]
 
 
-def completer(metavar: str | None) -> Completer | None:
+def completer(metavar: str | None, flags: tuple[Any, ...] = ()) -> Completer | None:
     """What completes the values of an option or argument that is shown like this; None for the shell."""
-    if metavar in ("RUN", "RUN..."):
+    if metavar and re.fullmatch(r"RUN\d*(\.\.\.)?", metavar):
         return runs
+    if "--data" in flags:
+        return datasets
     if metavar and "|" in metavar and metavar == metavar.lower():  # not PATH|URL
         return _one_of(metavar.split("|"))
     return None
@@ -44,7 +47,9 @@ def runs(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
     """The finished runs, without those that the command line names already."""
     from linclass_cli.runs import list_runs
 
-    given = {word for value in ctx.params.values() if isinstance(value, list | tuple) for word in value}
+    given: set[Any] = set()
+    for value in ctx.params.values():
+        given |= set(value if isinstance(value, list | tuple) else [value])
     with contextlib.suppress(OSError):
         return [name for name in list_runs(cache_folder(ctx)) if name not in given]
     return []

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from linclass_cli.commands.plot import _run_names
 from linclass_cli.commands.session import Session, command, with_default
 from linclass_cli.show.tables import print_line
 
@@ -18,12 +17,10 @@ def add(app: typer.Typer) -> None:
     @command(app, panel="From images to figures")
     def evaluate(
         session: Session,
-        run: Annotated[str, typer.Argument(metavar="RUN", help="the run's name", autocompletion=_run_names)],
+        run: Annotated[str, typer.Argument(metavar="RUN", help="the run's name")],
         other: Annotated[
             str | None,
-            typer.Argument(
-                metavar="RUN2", help="a run to compare it with", autocompletion=_run_names, show_default=False
-            ),
+            typer.Argument(metavar="RUN2", help="a run to compare it with", show_default=False),
         ] = None,
         data: Annotated[
             str | None,

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from linclass_cli.commands.completion import runs
 from linclass_cli.commands.session import Session, command, with_default
 from linclass_cli.errors import InputError
 from linclass_cli.show.tables import print_line
 
+_run_names = runs  # other commands' name for it
 KINDS = ("auto", "curves", "cv")
 FORMATS = ("png", "svg", "pdf")
 

@@ -104,7 +104,8 @@ def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> C
 def _completed(parameter: inspect.Parameter) -> inspect.Parameter:
     """A command's own parameter, completed as its metavar says, if it does not say itself how."""
     for about in getattr(parameter.annotation, "__metadata__", ()):
-        about.autocompletion = about.autocompletion or completer(about.metavar)
+        flags = (about.default, *(about.param_decls or ()))  # Typer takes the first flag for a default
+        about.autocompletion = about.autocompletion or completer(about.metavar, flags)
     return parameter
 
 

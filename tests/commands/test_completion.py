@@ -162,6 +162,8 @@ def asked(shell: str, *words: str) -> dict[str, str]:
         (["train", "--l2", "1", "--loss", "hi"], ["hinge"]),
         (["train", "--preset", ""], ["course"]),
         (["download", "cifar"], ["cifar10", "cifar100"]),
+        (["evaluate", "beta", "--data", "pe"], ["pets"]),
+        (["evaluate", "beta", ""], ["alpha"]),
         (["run"], ["runs"]),
         (["config", "i"], ["init"]),
         (["train", "--max"], ["--max-iterations"]),
