@@ -20,6 +20,7 @@ from typing import Any
 from linclass_cli.errors import LinclassError, ResourceError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ZEROS = 8 << 20  # bytes written at a time
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -91,6 +92,24 @@ def replacing(path: Path, need: int | None = None) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def allocate(path: Path, size: int) -> None:
+    """Take ``size`` bytes of the disk for a file, created if need be; ``OSError`` where they are not there.
+
+    Who writes through a memory map must: a full disk would end the process there.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            if size:
+                os.posix_fallocate(handle, 0, size)
+        else:
+            held = os.fstat(handle).st_size
+            for start in range(held, size, _ZEROS):
+                os.pwrite(handle, bytes(min(_ZEROS, size - start)), start)
+    finally:
+        os.close(handle)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file atomically."""
     with replacing(path, len(content)) as temporary, temporary.open("xb") as file:
@@ -109,16 +128,37 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     ``path`` must not exist, or be an empty folder.
     """
+    with scratch_folder(path) as temporary:
+        yield temporary
+        place_folder(temporary, path)
+
+
+@contextlib.contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder under a temporary name beside ``path``; what is still there at the end is removed."""
     make_folder(path.parent)
     temporary = temporary_name(path)
     try:
         with disk_errors(path):
             temporary.mkdir()
             yield temporary
-            for file in temporary.iterdir():
-                flush(file)
-            flush(temporary)
-            temporary.replace(path)
-            flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def place_folder(temporary: Path, path: Path, over: bool = False) -> None:
+    """Flush a folder's files, and give it the name ``path``.
+
+    ``over``: a folder that has the name is removed. It steps aside first, so a kill in between leaves none of
+    that name, never half of one.
+    """
+    with disk_errors(path):
+        for file in temporary.iterdir():
+            flush(file)
+        flush(temporary)
+        aside = temporary_name(path)
+        if over and path.exists():
+            path.replace(aside)
+        temporary.replace(path)
+        flush(path.parent)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -22,6 +22,7 @@ from linclass_cli.commands import (
     download,
     evaluate,
     extract,
+    import_,
     plot,
     predict,
     runs,
@@ -155,7 +156,21 @@ def _program(
     pass
 
 
-for module in (download, extract, train, cv, evaluate, plot, predict, demo, runs, cache, warmup, config):
+for module in (
+    download,
+    import_,
+    extract,
+    train,
+    cv,
+    evaluate,
+    plot,
+    predict,
+    demo,
+    runs,
+    cache,
+    warmup,
+    config,
+):
     module.add(app)
 
 

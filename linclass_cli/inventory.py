@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from linclass_cli.data.manifest import damaged_members, dataset_folder, manifest_is_intact
+from linclass_cli.data.own import damaged_files, imported_names, read_own
 from linclass_cli.data.registry import DATASETS
 from linclass_cli.errors import LinclassError
 from linclass_cli.store import list_features, open_features
@@ -14,7 +15,7 @@ from linclass_cli.store import list_features, open_features
 def list_cache(cache: Path) -> list[dict[str, Any]]:
     """An entry a dataset and a feature file: kind, name, path, bytes; for features, what and how many."""
     entries: list[dict[str, Any]] = []
-    for name in DATASETS:
+    for name in (*DATASETS, *imported_names(cache)):
         folder = dataset_folder(name, cache)
         if folder.is_dir():
             size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
@@ -40,6 +41,8 @@ def verify_cache(cache: Path) -> list[dict[str, Any]]:
 
 
 def _problem(entry: dict[str, Any], cache: Path) -> str | None:
+    if entry["kind"] == "dataset" and entry["name"] not in DATASETS:
+        return _own_problem(entry, cache)
     if entry["kind"] == "dataset":
         spec = DATASETS[entry["name"]]
         damaged = [member.name for member in damaged_members(spec, cache)]
@@ -54,3 +57,12 @@ def _problem(entry: dict[str, Any], cache: Path) -> str | None:
     except LinclassError as error:
         return str(error)
     return None
+
+
+def _own_problem(entry: dict[str, Any], cache: Path) -> str | None:
+    try:
+        about = read_own(entry["name"], cache)
+    except LinclassError as error:
+        return str(error)
+    damaged = damaged_files(about, entry["path"])
+    return f"{entry['path']}: {', '.join(damaged)} is damaged or missing; {about.mend}" if damaged else None

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.atomic import replacing
+from linclass_cli.atomic import allocate, replacing
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError
 from linclass_cli.features import FEATURES, make_extractor
@@ -91,10 +90,10 @@ def write_features(
     with replacing(path, need) as temporary:
         # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
         # whether it is there, and taken after HDF5 has laid the file out, to keep it.
-        _allocate(temporary, need)
+        allocate(temporary, need)
         places = _lay_out(temporary, meta, shapes)
         size = temporary.stat().st_size
-        _allocate(temporary, size)
+        allocate(temporary, size)
         pages = np.memmap(temporary, np.uint8, "r+")
         views = {name: _view(pages, place) for name, place in places.items()}
         for part in _PARTS:
@@ -150,19 +149,6 @@ def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
         with contextlib.suppress(IntegrityError, OSError), path.open("rb") as file:
             header = _parse_header(path, file.read(_HEADER), path.stat().st_size)
         yield path, header
-
-
-def _allocate(path: Path, size: int) -> None:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(handle, 0, size)
-        else:
-            held = os.fstat(handle).st_size
-            for start in range(held, size, _CHUNK):
-                os.pwrite(handle, bytes(min(_CHUNK, size - start)), start)
-    finally:
-        os.close(handle)
 
 
 def _lay_out(path: Path, meta: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:

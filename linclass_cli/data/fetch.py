@@ -24,6 +24,7 @@ from linclass_cli.data.manifest import (
     manifest_is_intact,
     write_manifest,
 )
+from linclass_cli.data.own import imported_names
 from linclass_cli.data.parts import own_part, part_size, remove_part
 from linclass_cli.data.registry import ArchiveSpec, DatasetSpec, MemberSpec, find_dataset
 from linclass_cli.data.transfer import Patience, Wanted, transfer
@@ -108,6 +109,8 @@ def download(
         ResourceError: no network, no space, no permission.
     """
     start = time.perf_counter()
+    if name in imported_names(cache_dir):
+        raise InputError(f"{name} was imported and is here already: `linclass train --data {name}`")
     spec = find_dataset(name)
     if spec.form == "embedded":
         path, cached = _check_embedded(spec, source), True

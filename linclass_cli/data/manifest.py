@@ -5,45 +5,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from linclass_cli.atomic import write_json
-from linclass_cli.data.registry import DatasetSpec, MemberSpec, dataset_digest, find_dataset
+from linclass_cli.data.info import (
+    LARGEST_MANIFEST,
+    MANIFEST,
+    Advance,
+    DatasetInfo,
+    dataset_folder,
+    ignore,
+    sha256_of,
+)
+from linclass_cli.data.own import read_own
+from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec, dataset_digest
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError
 
-MANIFEST = "dataset.json"
-_LARGEST_MANIFEST = 1_000_000  # bytes; a real one has a few thousand
-_BLOCK = 1 << 20
-
-Advance = Callable[[str, int, int | None], None]
-
-
-def ignore(what: str, done: int, total: int | None) -> None:
-    """The progress report that goes nowhere: ``done`` bytes of ``total`` (None: unknown) of ``what``."""
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What identifies a dataset without its images.
-
-    ``digest`` is a sha256 in hex; ``image_shape`` is (h, w, c) in pixels.
-    """
-
-    name: str
-    digest: str
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    n_train: int
-    n_test: int
-
-
-def dataset_folder(name: str, cache_dir: Path) -> Path:
-    """Where the members of a dataset lie."""
-    return cache_dir / "datasets" / name
+__all__ = [
+    "MANIFEST",
+    "Advance",
+    "DatasetInfo",
+    "dataset_folder",
+    "describe_dataset",
+    "ignore",
+    "sha256_of",
+]
 
 
 def expected_info(spec: DatasetSpec) -> DatasetInfo:
@@ -51,19 +38,6 @@ def expected_info(spec: DatasetSpec) -> DatasetInfo:
     return DatasetInfo(
         spec.name, dataset_digest(spec), spec.classes, spec.image_shape, spec.n_train, spec.n_test
     )
-
-
-def sha256_of(path: Path, advance: Advance = ignore) -> str:
-    """The sha256 (hex) of a file, in blocks; ``OSError`` passes through."""
-    digest = hashlib.sha256()
-    total = path.stat().st_size
-    done = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            done += len(block)
-            advance(f"checking {path.name}", done, total)
-    return digest.hexdigest()
 
 
 def member_is_intact(folder: Path, member: MemberSpec) -> bool:
@@ -110,7 +84,7 @@ def read_manifest(name: str, cache_dir: Path) -> DatasetInfo:
     again = f"run `linclass download {name}`"
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST_MANIFEST)
+            text = file.read(LARGEST_MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(
             f"dataset {name} is not in {cache_dir}: no {path}; {again}, or name its folder by --cache-dir"
@@ -144,11 +118,13 @@ def describe_dataset(name: str, cache_dir: Path) -> DatasetInfo:
     """The identity of a dataset, from ``dataset.json`` alone (embedded datasets: from the registry).
 
     Raises:
-        MissingError: the name is unknown, or the dataset is not in the cache.
+        MissingError: the name is neither known nor imported, or the dataset is not in the cache.
         IntegrityError: ``dataset.json`` is damaged, or describes something else.
         ResourceError: ``dataset.json`` cannot be read.
     """
-    spec = find_dataset(name)
+    if name not in DATASETS:
+        return read_own(name, cache_dir).info
+    spec = DATASETS[name]
     expected = expected_info(spec)
     if spec.form == "embedded":
         return expected

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.data.manifest import DatasetInfo, dataset_folder, describe_dataset
-from linclass_cli.data.registry import DatasetSpec, MemberSpec, find_dataset
-from linclass_cli.errors import IntegrityError, ResourceError
+from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec
+from linclass_cli.errors import InputError, IntegrityError, ResourceError
 from linclass_cli.threads import Spans, in_chunks
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_cifar", "read_idx"]
@@ -44,10 +44,13 @@ def load_dataset(name: str, cache_dir: Path) -> Dataset:
 
     Raises:
         MissingError: the name is unknown, or the dataset is not in the cache.
+        InputError: it holds vectors, no images.
         IntegrityError: a file differs from what it should be.
         ResourceError: a file cannot be read.
     """
-    spec = find_dataset(name)
+    if name not in DATASETS:
+        return _load_own(name, cache_dir)
+    spec = DATASETS[name]
     info = describe_dataset(name, cache_dir)
     if spec.form == "embedded":
         from linclass_cli.data.embedded import cut_textures
@@ -59,6 +62,15 @@ def load_dataset(name: str, cache_dir: Path) -> Dataset:
         train = read(spec, folder, spec.train, spec.n_train)
         test = read(spec, folder, spec.test, spec.n_test)
     return Dataset(name, info.digest, info.classes, train, test)
+
+
+def _load_own(name: str, cache_dir: Path) -> Dataset:
+    from linclass_cli.data.imported import load_imported
+
+    info, parts = load_imported(name, cache_dir)
+    if info.kind == "vectors":
+        raise InputError(f"{name} holds vectors, no images: take `--feature vectors`")
+    return Dataset(name, info.digest, info.classes, Split(*parts["train"]), Split(*parts["test"]))
 
 
 def read_member(spec: DatasetSpec, folder: Path, name: str) -> bytes:

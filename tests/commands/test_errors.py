@@ -179,7 +179,19 @@ def test_module_version_and_help_of_a_fresh_process(tmp_path):
 def test_every_command_ends_its_help_in_an_example(linclass):
     commands = [
         [c]
-        for c in ("download", "extract", "train", "cv", "plot", "predict", "demo", "runs", "cache", "config")
+        for c in (
+            "download",
+            "import",
+            "extract",
+            "train",
+            "cv",
+            "plot",
+            "predict",
+            "demo",
+            "runs",
+            "cache",
+            "config",
+        )
     ]
     commands += [["warmup"], ["runs", "list"], ["runs", "show"], ["cache", "list"], ["cache", "verify"]]
     commands += [["config", "show"], ["config", "init"], []]

@@ -1,0 +1,149 @@
+"""A folder of pictures by class, with or without ``train/`` and ``test/``: which files, which labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from linclass_cli.data.labels import class_name, shown
+from linclass_cli.errors import InputError
+
+SUFFIXES = {
+    *(".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm"),
+    *(".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+}
+# What the parts of a dataset are called; a validation part is one more for training, or stands for the test.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+}
+_NOISE = {"thumbs.db", "desktop.ini", "__macosx"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture file and its label; ``part`` is train, test, val, or empty where nothing says it.
+
+    ``origin``: what the user calls the file. ``sure``: its name says that it is a picture.
+    """
+
+    path: Path
+    label: str
+    part: str
+    origin: str
+    sure: bool = True
+
+
+@dataclass
+class Listing:
+    """What was found: pictures, what cannot be read (origin, reason), and files that are no pictures."""
+
+    items: list[Item] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+def list_folder(root: Path) -> Listing:
+    """The pictures below ``root``: ``[PART/]CLASS/…/file``, in the order of their paths.
+
+    Links are followed to files within ``root`` only. Raises InputError where there are no folders of classes,
+    or one of them has no picture.
+    """
+    listing = Listing()
+    places = _parts(root)
+    if not places:
+        _no_classes(root, root)
+    for part, folder in places:
+        classes = [entry for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+        _pass_over(folder, root, listing)
+        if not classes:
+            _no_classes(folder, root)
+        _list_classes(part, classes, root, listing)
+    return listing
+
+
+def _parts(root: Path) -> list[tuple[str, Path]]:
+    """The parts and their folders: those that are called so and hold folders, or the root itself."""
+    folders = [entry for entry in _entries(root) if entry.is_dir(follow_symlinks=False)]
+    named = {entry.name.lower(): Path(entry.path) for entry in folders if entry.name.lower() in PARTS}
+    parts = [(PARTS[name], path) for name, path in named.items()]
+    holding = [place for place in parts if any(entry.is_dir() for entry in _entries(place[1]))]
+    # A class may be called "train": then there are pictures in it, and no folders of classes.
+    if not any(part == "train" for part, _ in holding):
+        return [("", root)] if folders else []
+    if len({part for part, _ in parts}) < len(parts):
+        raise InputError(f"{root}: {', '.join(sorted(named))} are folders for one part; put them together")
+    return sorted(parts)
+
+
+def _list_classes(part: str, classes: list[os.DirEntry[str]], root: Path, listing: Listing) -> None:
+    seen: dict[str, str] = {}
+    for entry in classes:
+        where = shown(str(Path(entry.path).relative_to(root)))
+        label = class_name(entry.name, where)
+        if label in seen:
+            raise InputError(f"{root}: two folders, {seen[label]} and {where}, give one class; rename one")
+        seen[label] = where
+        before = len(listing.items), len(listing.bad)
+        for file in _files(Path(entry.path), root, listing):
+            _take(file, label, part, root, listing)
+        if (len(listing.items), len(listing.bad)) == before:
+            raise InputError(f"{root}: class {where} has no pictures; put some in, or remove the folder")
+
+
+def _files(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
+    """Every file below a folder, in order; a link to a folder is not entered, and listed as bad."""
+    for entry in _entries(folder):
+        path = Path(entry.path)
+        if entry.is_symlink() and path.is_dir():
+            listing.bad.append((_origin(path, root), "it is a link to a folder, which is not followed"))
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _files(path, root, listing)
+        else:
+            yield path
+
+
+def _take(path: Path, label: str, part: str, root: Path, listing: Listing) -> None:
+    origin, suffix = _origin(path, root), path.suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        listing.ignored.append(origin)
+        return
+    if path.is_symlink() and path.exists() and not path.resolve().is_relative_to(root.resolve()):
+        listing.bad.append((origin, "it is a link that leads out of the folder"))
+        return
+    listing.items.append(Item(path, label, part, origin, sure=bool(suffix)))
+
+
+def _pass_over(folder: Path, root: Path, listing: Listing) -> None:
+    """Note what stands beside the folders of classes."""
+    for entry in _entries(folder):
+        if entry.is_symlink() and entry.is_dir():
+            listing.bad.append(
+                (_origin(Path(entry.path), root), "it is a link to a folder, which is not followed")
+            )
+        elif not entry.is_dir():
+            listing.ignored.append(_origin(Path(entry.path), root))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name, without what systems leave everywhere."""
+    with os.scandir(folder) as found:
+        kept = [
+            entry for entry in found if not entry.name.startswith(".") and entry.name.lower() not in _NOISE
+        ]
+    return sorted(kept, key=lambda entry: entry.name)
+
+
+def _origin(path: Path, root: Path) -> str:
+    return shown(str(path.relative_to(root)))
+
+
+def _no_classes(folder: Path, root: Path) -> None:
+    raise InputError(
+        f"{folder}: expected a folder for each class with its pictures in it, found none"
+        + ("" if folder == root else f" (the parts are {root}/train and {root}/test)")
+        + "; make them, or import a CSV list of path and label"
+    )

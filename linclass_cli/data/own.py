@@ -1,0 +1,152 @@
+"""Datasets of the user's own, which ``import`` puts into the cache: what ``dataset.json`` says of them.
+
+Its digest is taken over everything that counts, the sha256 of the files among it: what does not match is
+damaged, and never used. No numpy here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linclass_cli.data.info import LARGEST_MANIFEST, MANIFEST, DatasetInfo, dataset_folder, sha256_of
+from linclass_cli.data.registry import DATASETS
+from linclass_cli.digest import digest
+from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
+
+SOURCES = "sources.json"
+ARRAYS = ("train-rows.npy", "train-labels.npy", "test-rows.npy", "test-labels.npy")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_COUNTED = ("format", "kind", "classes", "image_shape", "fit", "n_train", "n_test")
+
+
+@dataclass(frozen=True)
+class Description:
+    """``dataset.json``: ``members`` are name → (bytes, sha256); ``source`` was imported with ``typed``.
+
+    ``fingerprint`` stands for the files that were read, their sizes and times, and the flags.
+    """
+
+    info: DatasetInfo
+    members: dict[str, tuple[int, str]]
+    source: str
+    typed: str
+    fingerprint: str
+
+    @property
+    def mend(self) -> str:
+        """What puts the dataset right, in words."""
+        return f"`{import_command(self.source, self.info.name, self.typed)}` imports it again"
+
+
+def import_command(source: str, name: str, typed: str = "") -> str:
+    """The command that imports a source again, in any case."""
+    return f"linclass import {shlex.quote(source)} --name {name}{typed} --force"
+
+
+def check_dataset_name(name: str) -> None:
+    """Raise InputError for a name that could not be a folder's everywhere, or is a known dataset's."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"--name {name[:40]!r} is no name for a dataset: 1 to 64 letters, digits, dots, dashes and "
+            "underscores, the first a letter or digit"
+        )
+    if name.lower() in DATASETS:
+        raise InputError(f"--name {name}: that is the name of a known dataset; choose another")
+
+
+def imported_names(cache_dir: Path) -> list[str]:
+    """The datasets that were imported into a cache, by name."""
+    try:
+        folders = [path for path in (cache_dir / "datasets").iterdir() if (path / MANIFEST).is_file()]
+    except OSError:
+        return []
+    return sorted(path.name for path in folders if path.name not in DATASETS and _NAME.fullmatch(path.name))
+
+
+def unknown_dataset(name: str, cache_dir: Path) -> MissingError:
+    """The error for a name that is neither known nor imported, with all that are."""
+    own = imported_names(cache_dir)
+    hint = did_you_mean(name.lower(), {one.lower(): one for one in (*DATASETS, *own)}, 0.5)
+    imported = f"; imported: {', '.join(own)}" if own else ""
+    return MissingError(
+        f"there is no dataset called {name!r}{hint}; known: {', '.join(sorted(DATASETS))}{imported}; "
+        "`linclass import PATH --name NAME` makes one of your own"
+    )
+
+
+def read_own(name: str, cache_dir: Path) -> Description:
+    """The description of an imported dataset.
+
+    Raises:
+        MissingError: there is none of that name.
+        IntegrityError: ``dataset.json`` is damaged.
+        ResourceError: it cannot be read.
+    """
+    if not _NAME.fullmatch(name):
+        raise unknown_dataset(name, cache_dir)
+    return read_description(dataset_folder(name, cache_dir), name, cache_dir)
+
+
+def read_description(folder: Path, name: str, cache_dir: Path) -> Description:
+    """As :func:`read_own`, from a folder that need not have its name yet."""
+    path = folder / MANIFEST
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_MANIFEST)
+    except (FileNotFoundError, NotADirectoryError):
+        raise unknown_dataset(name, cache_dir) from None
+    except OSError as error:
+        raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        found = json.loads(text)
+        if found["digest"] != content_digest(found):
+            raise ValueError
+        return _description(found, name)
+    except (ValueError, KeyError, TypeError, RecursionError, IndexError):
+        raise IntegrityError(
+            f"{path} is damaged: it does not match its digest; "
+            f"`{import_command('PATH', name)}` imports the dataset again"
+        ) from None
+
+
+def _description(found: dict[str, Any], name: str) -> Description:
+    height, width, channels = (int(side) for side in found["image_shape"])
+    if found["kind"] not in ("images", "vectors") or min(height, width, channels) < 1:
+        raise ValueError
+    info = DatasetInfo(
+        name=name,
+        digest=str(found["digest"]),
+        classes=tuple(str(label) for label in found["classes"]),
+        image_shape=(height, width, channels),
+        n_train=int(found["n_train"]),
+        n_test=int(found["n_test"]),
+        kind=found["kind"],
+        fit=str(found["fit"]),
+    )
+    members = {str(one["name"]): (int(one["size"]), str(one["sha256"])) for one in found["members"]}
+    if set(members) != {*ARRAYS, SOURCES}:
+        raise ValueError
+    return Description(info, members, str(found["source"]), str(found["typed"]), str(found["fingerprint"]))
+
+
+def content_digest(found: dict[str, Any]) -> str:
+    """What names the content of a dataset: no folder, no file's name, no time."""
+    sums = {one["name"]: one["sha256"] for one in found["members"] if one["name"] in ARRAYS}
+    return digest({"members": sums, **{key: found[key] for key in _COUNTED}})
+
+
+def damaged_files(description: Description, folder: Path) -> list[str]:
+    """The files of an imported dataset that are not what its description says."""
+
+    def sound(path: Path, size: int, wanted: str) -> bool:
+        try:
+            return path.is_file() and path.stat().st_size == size and sha256_of(path) == wanted
+        except OSError:
+            return False
+
+    return [name for name, member in description.members.items() if not sound(folder / name, *member)]
