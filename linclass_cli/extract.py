@@ -80,8 +80,8 @@ def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -
     from linclass_cli.data.readers import load_dataset
 
     with ThreadPoolExecutor(1) as aside:
-        # Numba takes as long to load as the dataset, and most of the latter runs without the interpreter.
-        ready = aside.submit(_load_kernels, plan)
+        # Most of the reading runs without the interpreter: time enough to load what is wanted next.
+        ready = aside.submit(_load_the_rest, plan)
         dataset = load_dataset(config.data.name, config.cache)
         ready.result()
     images = {"train": dataset.train, "test": dataset.test}
@@ -104,8 +104,9 @@ def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -
     return _report(plan, d, seconds, total / seconds)
 
 
-def _load_kernels(plan: Plan) -> None:
+def _load_the_rest(plan: Plan) -> None:
     """Use the extractor once, on one black image: what it loads, or compiles, is there from then on."""
+    import h5py  # noqa: F401  # for the store
     import numpy as np
 
     shape = plan.info.image_shape

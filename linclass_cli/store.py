@@ -98,8 +98,9 @@ def write_features(
         views = {name: _view(pages, place) for name, place in places.items()}
         for part in _PARTS:
             fill(part, views[f"{part}/features"], views[f"{part}/labels"])
-        pages.flush()
-        sums = {name: hashlib.sha256(view.data).hexdigest() for name, view in views.items()}
+        with ThreadPoolExecutor(2) as pool:
+            digests = pool.map(lambda view: hashlib.sha256(view.data).hexdigest(), views.values())
+            sums = dict(zip(views, digests, strict=True))
         _record_checksums(temporary, sums)
         _write_header(temporary, meta, places)
 

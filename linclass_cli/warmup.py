@@ -123,7 +123,7 @@ def _fits(scratch: Path) -> Iterator[Job]:
             own = Config().solver.options(solver)
             limits = {f"solver.{key}": _STEPS for key in ("epochs", "max_iterations") if key in own}
             chosen = {"model.loss": loss, "solver.name": solver, "cv.folds": 2, "cv.l2": (0.1, 1.0), **limits}
-            for config in _configs(scratch, chosen):
+            for config in _configs(scratch, chosen, {"model.scale": "range"}):
                 for kind, start in (("train", train), ("cv", cross_validate)):
 
                     def job(start: Any = start, config: Config = config) -> None:

@@ -57,10 +57,8 @@ def load_dataset(name: str, cache_dir: Path) -> Dataset:
 
         train, test = (Split(*part) for part in cut_textures())
     else:
-        read = _read_cifar_part if spec.form == "cifar" else _read_idx_part
-        folder = dataset_folder(name, cache_dir)
-        train = read(spec, folder, spec.train, spec.n_train)
-        test = read(spec, folder, spec.test, spec.n_test)
+        read = _read_cifar if spec.form == "cifar" else _read_idx
+        train, test = read(spec, dataset_folder(name, cache_dir))
     return Dataset(name, info.digest, info.classes, train, test)
 
 
@@ -97,13 +95,16 @@ def _by_name(spec: DatasetSpec) -> Mapping[str, MemberSpec]:
     return {member.name: member for member in spec.members}
 
 
-def _read_cifar_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: int) -> Split:
-    """The records of several CIFAR members, one after the other; threads read and verify members."""
+def _read_cifar(spec: DatasetSpec, folder: Path) -> tuple[Split, Split]:
+    """The records of all CIFAR members, train's and test's; threads read and verify members."""
     record = spec.label_bytes + math.prod(spec.image_shape)
+    names = spec.train + spec.test
     ends = list(accumulate(_by_name(spec)[name].size // record for name in names))
-    if ends[-1] != n:
-        raise IntegrityError(f"{folder}: expected {n} images in {', '.join(names)}, found {ends[-1]}")
+    wanted, found = (spec.n_train, spec.n_train + spec.n_test), (ends[len(spec.train) - 1], ends[-1])
+    if found != wanted:
+        raise IntegrityError(f"{folder}: expected {wanted} images in {', '.join(names)}, found {found}")
     # Everything has its place from the start: putting parts together took as long as reading them.
+    n = ends[-1]
     split = Split(np.empty((n, *spec.image_shape), dtype=np.uint8), np.empty(n, dtype=np.int64))
 
     def work(spans: Spans) -> None:
@@ -119,7 +120,8 @@ def _read_cifar_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n:
             )
 
     in_chunks(work, len(names))
-    return split
+    train, test = slice(spec.n_train), slice(spec.n_train, None)
+    return Split(split.images[train], split.labels[train]), Split(split.images[test], split.labels[test])
 
 
 def read_cifar(
@@ -167,6 +169,13 @@ def _take_cifar(
     for channel in range(channels):  # plane by plane: sixteen times as fast as one transposed copy
         first = start + channel * height * width
         pixels[:, :, channel] = records[:, first : first + height * width]
+
+
+def _read_idx(spec: DatasetSpec, folder: Path) -> tuple[Split, Split]:
+    return (
+        _read_idx_part(spec, folder, spec.train, spec.n_train),
+        _read_idx_part(spec, folder, spec.test, spec.n_test),
+    )
 
 
 def _read_idx_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: int) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,30 +23,49 @@ class Scaling:
     factor: Array
 
 
+# Loops over few arrays each: LLVM makes no vector code where too many of them might overlap.
+
+
 @kernel()
-def _sum_block(X: Array, rows: Array, center: Array, sums: Array, squares: Array, largest: Array) -> None:
-    """Add a block's sums of x - center, of its square, and its largest absolute value, each (d,), float64."""
+def _sum_block(X: Array, rows: Array, sums: Array) -> None:
+    """Add a block's sums of x to sums, float64 (d,)."""
     for i in range(rows.shape[0]):
         x = X[rows[i]]
         for j in range(x.shape[0]):
-            off = x[j] - center[j]
-            sums[j] += off
+            sums[j] += x[j]
+
+
+@kernel()
+def _square_block(X: Array, rows: Array, mean: Array, squares: Array) -> None:
+    """Add a block's sums of (x - mean)^2 to squares, float64 (d,)."""
+    for i in range(rows.shape[0]):
+        x = X[rows[i]]
+        for j in range(x.shape[0]):
+            off = x[j] - mean[j]
             squares[j] += off * off
-            largest[j] = max(largest[j], abs(off))
 
 
-def _column_sums(X: Array, rows: Array, center: Array) -> Array:
-    """(3, d): over the rows, the sum of x - center, of its square, and the largest absolute value."""
+@kernel()
+def _reach_block(X: Array, rows: Array, mean: Array, largest: Array) -> None:
+    """Raise largest, float64 (d,), to the block's largest |x - mean|."""
+    for i in range(rows.shape[0]):
+        x = X[rows[i]]
+        for j in range(x.shape[0]):
+            largest[j] = max(largest[j], abs(x[j] - mean[j]))
+
+
+def _columns(block: Callable[..., None], X: Array, rows: Array, *center: Array) -> Array:
+    """(blocks, d), float64: what ``block(X, rows, *center, out)`` makes of each block of the rows."""
     blocks = max(1, min(32, len(rows) // _BLOCK_ROWS))
-    out = np.zeros((blocks, 3, X.shape[1]))
+    out = np.zeros((blocks, X.shape[1]))
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = slice(len(rows) * t // blocks, len(rows) * (t + 1) // blocks)
-            _sum_block(X, rows[at], center, out[t, 0], out[t, 1], out[t, 2])
+            block(X, rows[at], *center, out[t])
 
     in_chunks(work, blocks)
-    return np.stack([out[:, 0].sum(axis=0), out[:, 1].sum(axis=0), out[:, 2].max(axis=0)])
+    return out
 
 
 def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
@@ -58,12 +78,14 @@ def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
     d = X.shape[1]
     if kind == "none":
         return Scaling(np.zeros(d), np.ones(d))
-    mean = _column_sums(X, rows, np.zeros(d))[0] / len(rows)
+    mean = _columns(_sum_block, X, rows).sum(axis=0) / len(rows)
     if not np.isfinite(mean).all():
         column = int(np.flatnonzero(~np.isfinite(mean))[0])
         raise InputError(f"feature {column} of the training part holds NaN or infinity: it cannot be scaled")
-    _, squares, largest = _column_sums(X, rows, mean)
-    spread = np.sqrt(squares / len(rows)) if kind == "standard" else largest
+    if kind == "standard":
+        spread = np.sqrt(_columns(_square_block, X, rows, mean).sum(axis=0) / len(rows))
+    else:
+        spread = _columns(_reach_block, X, rows, mean).max(axis=0)
     # What is left of a constant feature is the rounding of its mean.
     constant = spread <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
     return Scaling(mean, 1.0 / np.where(constant, 1.0, spread))

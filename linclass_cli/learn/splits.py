@@ -24,8 +24,8 @@ def assign_folds(y: Array, folds: int, seed: int, stratify: bool = True) -> Arra
         fold[rng.permutation(n)] = np.arange(n) * folds // n
         return fold
     dealt = 0
-    for label, count in zip(*np.unique(y, return_counts=True), strict=True):
-        if count < folds:
+    for label, count in enumerate(np.bincount(y)):
+        if 0 < count < folds:
             raise InputError(
                 f"class {label} has {count} images, fewer than the {folds} folds: every fold wants one; "
                 f"take at most {count} folds, or --no-stratify"
@@ -49,7 +49,7 @@ def hold_out(y: Array, fraction: float, seed: int, stratify: bool = True) -> tup
     if stratify:
         chosen = []
         owed = 0.0
-        for label in np.unique(y):
+        for label in np.flatnonzero(np.bincount(y)):
             members = rng.permutation(np.flatnonzero(y == label))
             # The running total decides, so that the parts' sizes come out right over all classes.
             owed += fraction * len(members)
