@@ -121,6 +121,13 @@ class SolverConfig(Section):
 class SplitConfig(Section):
     val_fraction: float = setting(0.2, "part held out for validation; 0: none", ge=0, lt=1)
     stratify: bool = setting(True, "keep the classes' shares in every part")
+    groups: str = setting(
+        "",
+        "each training image's group, a value a line; no group is split",
+        metavar="FILE",
+        max_length=4000,
+        pattern=r"^[^\x00]*$",
+    )
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,10 @@ class CvConfig(Section):
         "strengths to try: A,B,C or LOW:HIGH:COUNT",
         convert=parse_strengths,
     )
+    choose: Literal["best", "one-se"] = setting(
+        "best", "the l2 of the refit: the best, or the strongest within a standard error of it"
+    )
+    nested: bool = setting(False, "judge the choice, too, by folds around it: as many fits for each fold")
 
 
 @dataclass(frozen=True)
@@ -176,9 +187,14 @@ class Config(Section):
             "feature": {"name": self.feature.name, **self.feature.options(self.feature.name)},
             "model": dataclasses.asdict(self.model),
             "solver": {"name": self.solver_name, **self.solver.options(self.solver_name)},
-            "split": dataclasses.asdict(self.split),
-            "cv": {"folds": self.cv.folds, "l2": list(self.cv.l2)},
+            "split": _said(self.split),
+            "cv": {**dataclasses.asdict(self.cv), "l2": list(self.cv.l2)},
         }
+
+
+def _said(section: Section) -> dict[str, Any]:
+    """The section's values, without files that are not named."""
+    return {name: value for name, value in dataclasses.asdict(section).items() if value != ""}
 
 
 _SECTIONS: dict[str, type[Section]] = {

@@ -22,6 +22,7 @@ class Setting:
 
     ``only_for``: the choices of its section's ``name`` that it belongs to; none where it always counts.
     ``convert``: makes a value of what a user may write instead; it raises ValueError for nonsense.
+    ``metavar``: what help calls the value, where its kind says too little.
     ``joined``: the sign between several of its choices, where it may be several.
     """
 
@@ -31,6 +32,7 @@ class Setting:
     description: str
     only_for: tuple[str, ...] = ()
     convert: Callable[[Any], Any] | None = None
+    metavar: str = ""
     bounds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     joined: str = ""
 
@@ -77,11 +79,12 @@ def setting(
     only_for: tuple[str, ...] = (),
     convert: Callable[[Any], Any] | None = None,
     joined: str = "",
+    metavar: str = "",
     **bounds: Any,
 ) -> Any:
     """The field of a section: ``epochs: int = setting(100, "passes over the training part", ge=1)``."""
     about = {"description": description, "only_for": only_for, "convert": convert, "bounds": bounds}
-    return dataclasses.field(default=default, metadata={**about, "joined": joined})
+    return dataclasses.field(default=default, metadata={**about, "joined": joined, "metavar": metavar})
 
 
 @dataclass(frozen=True)

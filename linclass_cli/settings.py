@@ -33,12 +33,16 @@ def env_name(key: str) -> str:
     return ENV_PREFIX + key.upper().replace(".", "_")
 
 
+def _text(one: Setting) -> str:
+    return "a text, not empty" if one.bounds.get("min_length") else "a text"
+
+
 def allowed(one: Setting) -> str:
     """What a setting may be, in words."""
     if one.choices:
         joined = f", or several joined by {one.joined}" if one.joined else ""
         return ", ".join(one.choices) + joined
-    kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text, not empty"}
+    kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: _text(one)}
     lists = "finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     bounds = [f"{sign} {one.bounds[name]}" for name, sign in signs.items() if name in one.bounds]

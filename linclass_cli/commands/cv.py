@@ -13,14 +13,25 @@ from linclass_cli.show.tables import percent, print_line, print_table, seconds
 def add(app: typer.Typer) -> None:
     @command(
         app,
-        *("data", "feature", "model.loss", "model.scale", "solver", "split.stratify", "cv", "seed"),
+        *(
+            "data",
+            "feature",
+            "model.loss",
+            "model.scale",
+            "solver",
+            "split.stratify",
+            "split.groups",
+            "cv",
+            "seed",
+        ),
         panel="From images to figures",
     )
     def cv(session: Session, name: RunName = None) -> None:
         """Choose the strength of l2 by cross-validation, refit on everything, and test once.
 
         Folds are stratified and seeded, and each learns its own scaling. The one-standard-error choice is
-        the strongest l2 whose mean accuracy is within one standard error of the best.
+        the strongest l2 whose mean accuracy is within one standard error of the best. The best mean flatters
+        itself; --nested gives the accuracy of the whole procedure, on folds that had no part in the choice.
 
         Example: linclass cv --folds 5 --l2 1e-5:1e-1:9
         """
@@ -44,7 +55,13 @@ def show_cv(saved: Saved, at: str) -> None:
         for l2, mean, error in zip(m["l2"], m["mean_accuracy"], m["std_error"], strict=True)
     ]
     print_table(["l2", "mean accuracy", "std error", "choice"], rows)
-    print_line(f"test accuracy of the best, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}")
+    if m["nested"]:
+        low, high = m["nested"]["accuracy_interval"]
+        span = f"95 %: {100 * low:.2f} to {percent(high)}"
+        print_line(f"nested, the choice included: {percent(m['nested']['accuracy'])} ({span})")
+        print_line(f"  l2 of the outer folds: {', '.join(f'{l2:.3g}' for l2 in m['nested']['fold_l2'])}")
+    what = "the best" if m["choose"] == "best" else f"l2 {m['chosen_l2']:.3g} (one SE)"
+    print_line(f"test accuracy of {what}, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}")
     print_line(f"  objective {m['objective']:.6f}, {proven(m)}")
     print_line(f"  {saved.path}")
     print_line(f"next: linclass plot {saved.run}{at}")

@@ -14,7 +14,7 @@ from linclass_cli.show.progress import Advance, follow, progress
 from linclass_cli.show.tables import percent
 
 if TYPE_CHECKING:
-    from linclass_cli.learn import crossval
+    from linclass_cli.learn import crossval, nested
     from linclass_cli.learn.fit import Step
     from linclass_cli.runs import Outcome
 
@@ -53,25 +53,32 @@ def run_train(session: Session, config: Config, name: str | None) -> Saved:
 def run_cv(session: Session, config: Config, name: str | None) -> Saved:
     """Cross-validate, showing each cell, and record the run."""
     from linclass_cli.learn.crossval import Progress, cross_validate
+    from linclass_cli.learn.nested import Inner, Outer, nested_cross_validate
 
-    total = config.cv.folds * len(config.cv.l2) + 1
-    done = 0
+    fits, folds, done = config.cv.folds * len(config.cv.l2) + 1, config.cv.folds, 0
+    total = fits * (folds + 1) if config.cv.nested else fits
 
-    def show(cell: crossval.Cell | Progress, advance: Advance) -> None:
+    def show(event: nested.Inner | nested.Outer | crossval.Cell | Progress, advance: Advance) -> None:
         nonlocal done
+        cell = event.event if isinstance(event, Inner) else event
+        where = f"outer {event.outer} " if isinstance(event, Inner) else ""
         if isinstance(cell, Progress):
-            folds = " ".join(f"{100 * value:.1f}" for value in cell.val_accuracy)
-            advance(done, total, f"l2 {cell.l2:.3g} step {cell.step} val {folds}")
+            shown = " ".join(f"{100 * value:.1f}" for value in cell.val_accuracy)
+            advance(done, total, f"{where}l2 {cell.l2:.3g} step {cell.step} val {shown}")
             return
         done += 1
+        if isinstance(cell, Outer):
+            advance(done, total, f"outer {cell.fold} l2 {cell.l2:.3g} test {percent(cell.accuracy)}")
+            return
         place = (
             "refit on everything"
             if cell.fold is None
             else f"fold {cell.fold} val {percent(cell.val_accuracy)}"
         )
-        advance(done, total, f"l2 {cell.l2:.3g} {place}")
+        advance(done, total, f"{where}l2 {cell.l2:.3g} {place}")
 
-    return _run(session, config, name, "cv", cross_validate, show)
+    start = nested_cross_validate if config.cv.nested else cross_validate
+    return _run(session, config, name, "cv", start, show)
 
 
 def _run(
@@ -82,9 +89,12 @@ def _run(
     start: Callable[..., Generator[Any, None, Outcome]],
     show: Callable[[Any, Advance], None],
 ) -> Saved:
-    from linclass_cli.extract import obtain_features
+    from linclass_cli.extract import obtain_features, plan_features
+    from linclass_cli.groups import load_groups
     from linclass_cli.runs import claim, save_run
     from linclass_cli.threads import use_threads
+
+    load_groups(config.split.groups, plan_features(config).info.n_train)  # before features are extracted
 
     with (
         use_threads(config.threads) as threads,

@@ -135,7 +135,7 @@ def _parameter(key: str, one: Setting, panel: str | None = None) -> inspect.Para
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=with_default(f"{one.description}{note}", _shown(one.default)),
-        metavar="|".join(choices) or (None if kind is bool else metavar),
+        metavar=one.metavar or "|".join(choices) or (None if kind is bool else metavar),
         show_default=False,
         autocompletion=completer_of(key),
         rich_help_panel=panel or _PANELS.get(key.partition(".")[0]),
@@ -154,7 +154,7 @@ def with_default(text: str, default: str) -> str:
 def _shown(default: Any) -> str:
     if isinstance(default, tuple):
         return f"{len(default)} strengths from {default[0]:g} to {default[-1]:g}"
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    return str(default).lower() if isinstance(default, bool) else str(default) or "none"
 
 
 def _common() -> list[inspect.Parameter]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.config import Config
+from linclass_cli.groups import load_groups
 from linclass_cli.learn.bounds import relative, smooth_bound
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
@@ -79,6 +80,24 @@ def choose(strengths: list[float], accuracy: Any) -> dict[str, Any]:
     }
 
 
+def chosen_l2(choice: dict[str, Any], config: Config) -> float:
+    """The strength of :func:`choose` that the config asks for."""
+    return float(choice["one_se_l2" if config.cv.choose == "one-se" else "best_l2"])
+
+
+def fold_rows(y: Array, k: int, config: Config, groups: Array | None) -> Array:
+    """The fold of each row, (n,); raises InputError where a class has no image in a fold's training part."""
+    fold_of = assign_folds(y, config.cv.folds, config.seed, config.split.stratify, groups)
+    for fold in range(config.cv.folds):
+        check_classes(y[fold_of != fold], k, f"the training part of fold {fold}")
+    return fold_of
+
+
+def fold_cells(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell | Progress]:
+    """Every fold with every strength of the config."""
+    return _way(features, config)(features, fold_of, k, config)
+
+
 def cross_validate(
     features: Features, classes: tuple[str, ...], config: Config
 ) -> Generator[Cell | Progress, None, Outcome]:
@@ -92,22 +111,22 @@ def cross_validate(
     """
     began = time.perf_counter()
     y, k = features.train.y, len(classes)
-    fold_of = assign_folds(y, config.cv.folds, config.seed, config.split.stratify)
+    groups = load_groups(config.split.groups, len(y))
+    fold_of = fold_rows(y, k, config, groups.of if groups else None)
     strengths = list(config.cv.l2)
-    for fold in range(config.cv.folds):
-        check_classes(y[fold_of != fold], k, f"the training part of fold {fold}")
     cells: list[Cell] = []
-    for event in _way(features, config)(features, fold_of, k, config):
+    for event in fold_cells(features, fold_of, k, config):
         if isinstance(event, Cell):
             cells.append(event)
         yield event
     by_place = {(cell.l2, cell.fold): cell.val_accuracy for cell in cells}
     accuracy = [[by_place[l2, fold] for fold in range(config.cv.folds)] for l2 in strengths]
     choice = choose(strengths, accuracy)
+    l2 = chosen_l2(choice, config)
 
     cell_began = time.perf_counter()
-    everything = make_problem(features, np.arange(len(y)), choice["best_l2"], k, config)
-    *_, final = _iterates(everything, config, None)
+    everything = make_problem(features, np.arange(len(y)), l2, k, config)
+    *_, final = iterates(everything, config, None)
     bound, seconds = proven_gap(everything, final), time.perf_counter() - cell_began
     cells.append(_cell(None, everything.l2, final, bound, (None, None), [], seconds))
     yield cells[-1]
@@ -123,6 +142,10 @@ def cross_validate(
         "fold_accuracy": accuracy,
         "best_l2": choice["best_l2"],
         "one_se_l2": choice["one_se_l2"],
+        "choose": config.cv.choose,
+        "chosen_l2": l2,
+        "nested": None,
+        "groups": groups and groups.facts,
         "n_train": len(y),
         "n_test": len(features.test.y),
         "train_accuracy": final.at.accuracy,
@@ -157,7 +180,7 @@ def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) ->
             began = time.perf_counter()
             problem = Problem(part, config.model.loss, l2, k, config.seed)
             curve = []
-            for iterate in _iterates(problem, config, last):
+            for iterate in iterates(problem, config, last):
                 val = evaluate(validation, problem.loss, iterate.W, iterate.b)
                 curve.append(val[1])
             last = iterate
@@ -220,7 +243,8 @@ def _folds_together(features: Features, fold_of: Array, k: int, config: Config) 
             )
 
 
-def _iterates(problem: Problem, config: Config, start: Iterate | None) -> Iterator[Iterate]:
+def iterates(problem: Problem, config: Config, start: Iterate | None) -> Iterator[Iterate]:
+    """The steps of the configured solver, from ``start`` where it can start somewhere."""
     options = config.solver.options(config.solver_name)
     if config.solver_name == "lbfgs" and start is not None:
         options["start"] = (start.W, start.b)

@@ -11,6 +11,7 @@ import numpy as np
 
 from linclass_cli.config import Config
 from linclass_cli.errors import InputError
+from linclass_cli.groups import load_groups
 from linclass_cli.learn.bounds import gap_bound, relative
 from linclass_cli.learn.objective import Part, Problem, Value, evaluate
 from linclass_cli.learn.scaling import Scaling, fit_scaling
@@ -92,7 +93,9 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
     began = time.perf_counter()
     check_calibration(config)
     y, k = features.train.y, len(classes)
-    rows, held = hold_out(y, config.split.val_fraction, config.seed, config.split.stratify)
+    groups = load_groups(config.split.groups, len(y))
+    split = config.split
+    rows, held = hold_out(y, split.val_fraction, config.seed, split.stratify, groups.of if groups else None)
     check_classes(y[rows], k, "the training part")
     problem = make_problem(features, rows, config.model.l2, k, config)
     validation = Part(features.train.X, held, y[held], problem.part.scaling) if len(held) else None
@@ -109,6 +112,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
         "n_train": len(rows),
         "n_val": len(held),
         "n_test": len(features.test.y),
+        "groups": groups and groups.facts,
         "train_accuracy": fitted.best.train_accuracy,
         "val_accuracy": fitted.best.val_accuracy,
         "test_accuracy": test_accuracy,

@@ -1,0 +1,51 @@
+"""Groups, nested cross-validation and the choice of a strength, as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.commands.test_line import FAST
+
+CV = ("cv", *FAST, "--folds", "3", "--l2", "1e-2,1,1000")
+
+
+def test_nested_cv_says_what_the_choice_is_worth(linclass):
+    m = linclass(*CV, "--nested", "--json").json
+    nested = m["nested"]
+    low, high = nested["accuracy_interval"]
+    assert low < nested["accuracy"] < high
+    assert len(nested["fold_accuracy"]) == len(nested["fold_l2"]) == 3
+    assert set(nested["fold_l2"]) <= set(m["l2"])
+    record = json.loads((Path(m["path"]) / "run.json").read_text())
+    assert record["config"]["cv"]["nested"] is True
+    assert linclass("plot", m["run"], "--json").code == 0
+    shown = linclass(*CV, "--nested", "--choose", "one-se").out
+    assert "nested, the choice included" in shown
+    assert "(one SE), refitted on all 1,800" in shown
+
+
+def test_the_refit_takes_the_choice_that_is_asked_for(linclass):
+    best = linclass(*CV, "--json").json
+    strong = linclass(*CV, "--choose", "one-se", "--json").json
+    assert (best["chosen_l2"], strong["chosen_l2"]) == (best["best_l2"], strong["one_se_l2"])
+    assert best["nested"] is None
+    assert best["fold_accuracy"] == strong["fold_accuracy"]
+
+
+def test_groups_are_checked_before_anything_is_computed(linclass):
+    Path("groups.txt").write_text("a\nb\n" * 10)
+    for command in ("train", "cv"):
+        result = linclass(command, *FAST, "--groups", "groups.txt")
+        assert (result.code, "20 groups, and there are 1,800 training images" in result.error) == (3, True)
+        assert linclass(command, *FAST, "--groups", "nowhere.txt").code == 4
+    assert not Path("cache/features").exists()
+    Path("groups.txt").write_text("".join(f"{i // 30}\n" for i in range(1800)))
+    m = linclass("train", *FAST, "--groups", "groups.txt", "--json").json
+    assert m["groups"]["count"] == 60
+    assert m["n_val"] % 30 == 0
+    config = json.loads((Path(m["path"]) / "run.json").read_text())["config"]
+    assert config["split"]["groups"] == "groups.txt"
+    assert linclass("evaluate", m["run"], "--json").json["accuracy"] == m["test_accuracy"]
+    m = linclass("cv", *FAST, "--groups", "groups.txt", "--folds", "3", "--l2", "0.1", "--json").json
+    assert m["groups"]["count"] == 60
