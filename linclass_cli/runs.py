@@ -17,12 +17,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linclass_cli.atomic import disk_errors, make_folder, replacing_folder
+from linclass_cli.atomic import disk_errors, make_folder, replacing_folder, temporary_name
 from linclass_cli.digest import digest
 from linclass_cli.environment import environment
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
@@ -238,6 +239,32 @@ def list_runs(cache: Path) -> list[str]:
     )
 
 
+def find_run(cache: Path, name: str) -> Path:
+    """The folder of a finished run, even a damaged one. Raises MissingError; InputError for no name."""
+    check_name(name)
+    path = runs_folder(cache) / name
+    if not (path / "run.json").exists():
+        raise _missing(cache, name)
+    return path
+
+
+def remove_run(path: Path) -> None:
+    """Remove a run's folder. It leaves its name first: a kill in between leaves a temporary folder."""
+    with disk_errors(path):
+        if path.is_symlink():
+            path.unlink()
+            return
+        leaving = temporary_name(path)
+        path.rename(leaving)
+        shutil.rmtree(leaving)
+
+
+def _missing(cache: Path, name: str) -> MissingError:
+    known = list_runs(cache)
+    there = "; `linclass runs list` shows those that are" if known else "; `linclass train` makes one"
+    return MissingError(f"no run {name} in {runs_folder(cache)}{did_you_mean(name, known)}{there}")
+
+
 def _dump_model(model: Model) -> bytes:
     from linclass_cli import safetensors
 
@@ -260,10 +287,7 @@ def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
         if record["format"] != FORMAT or wanted != digest(record) or set(record["files"]) != FILES:
             raise ValueError
     except (FileNotFoundError, NotADirectoryError):
-        known = list_runs(cache)
-        there = "; `linclass runs list` shows those that are" if known else "; `linclass train` makes one"
-        hint = did_you_mean(name, known)
-        raise MissingError(f"no run {name} in {runs_folder(cache)}{hint}{there}") from None
+        raise _missing(cache, name) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path / 'run.json'}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

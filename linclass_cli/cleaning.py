@@ -1,0 +1,123 @@
+"""What can go from the cache folder without a loss: found first, shown, and removed only when asked to.
+
+- temporary files and folders that a killed process left behind (atomic.py names them, with the process);
+- feature files that are damaged, or whose dataset is gone or another by now: `extract` makes them again;
+- parts of downloads whose dataset is there.
+
+Datasets and runs are never touched, nor is a file that linclass has not named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from linclass_cli.atomic import disk_errors
+from linclass_cli.data.manifest import describe_dataset
+from linclass_cli.errors import IntegrityError, LinclassError, MissingError
+from linclass_cli.store import list_features, open_features
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+_FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")
+_PART = re.compile(r"(.+?)-[^/]*\.part(\.json)?")
+
+
+@dataclass(frozen=True)
+class Rubbish:
+    """Something that can go. kind: temporary, features or download; ``stamp`` tells if it has changed."""
+
+    kind: str
+    path: Path
+    bytes: int
+    why: str
+    stamp: tuple[int, int]
+
+
+def find_rubbish(cache: Path) -> list[Rubbish]:
+    """What can go. Reads every byte of the feature files; removes nothing."""
+    return [*_temporaries(cache), *_parts(cache), *_features(cache)]
+
+
+def remove_rubbish(found: Rubbish) -> bool:
+    """Remove it, unless it has changed since it was found. Raises ResourceError where that is forbidden."""
+    with disk_errors(found.path), contextlib.suppress(FileNotFoundError):
+        if _stamp(found.path) != found.stamp:
+            return False
+        if found.path.is_dir() and not found.path.is_symlink():
+            shutil.rmtree(found.path)
+        else:
+            found.path.unlink()
+        return True
+    return False
+
+
+def _temporaries(cache: Path) -> Iterator[Rubbish]:
+    for place in ("datasets", "features", "runs"):
+        for folder, folders, files in os.walk(cache / place):
+            for name in sorted([*folders, *files]):
+                match = _TEMPORARY.fullmatch(name)
+                if match and not _is_alive(int(match[1])):
+                    yield _rubbish(
+                        "temporary", Path(folder) / name, f"process {match[1]}, which wrote it, is gone"
+                    )
+            folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
+
+
+def _parts(cache: Path) -> Iterator[Rubbish]:
+    folder = cache / "datasets" / ".downloads"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        match = _PART.fullmatch(path.name)
+        with contextlib.suppress(LinclassError):
+            if match and describe_dataset(match[1], cache):
+                yield _rubbish("download", path, f"{match[1]} is there")
+
+
+def _features(cache: Path) -> Iterator[Rubbish]:
+    for path, header in list_features(cache):
+        if not _FEATURES.fullmatch(path.name):
+            continue
+        try:
+            open_features(path)
+        except IntegrityError:
+            yield _rubbish("features", path, "it is damaged")
+            continue
+        except LinclassError:
+            continue
+        dataset = header["meta"]["dataset"] if header else {}
+        try:
+            if describe_dataset(dataset["name"], cache).digest != dataset["digest"]:
+                yield _rubbish("features", path, f"its dataset, {dataset['name']}, is another one by now")
+        except MissingError:
+            yield _rubbish("features", path, f"its dataset, {dataset['name']}, is gone")
+        except (LinclassError, KeyError, TypeError):
+            continue
+
+
+def _rubbish(kind: str, path: Path, why: str) -> Rubbish:
+    return Rubbish(kind, path, _size(path), why, _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    about = path.lstat()
+    return about.st_ino, about.st_mtime_ns
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size
+    return sum(_size(inner) for inner in path.iterdir())

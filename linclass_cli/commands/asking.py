@@ -1,0 +1,20 @@
+"""Asking before something is removed."""
+
+from __future__ import annotations
+
+import sys
+
+from linclass_cli.errors import UsageError
+from linclass_cli.show.tables import notice
+
+
+def agreed(question: str) -> bool:
+    """Ask on stderr, and read a line from stdin: y or yes agrees. Raises UsageError where nobody answers."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+    answer = sys.stdin.readline() if sys.stdin is not None else ""
+    if not answer:
+        notice("")
+        raise UsageError("nobody is there to answer: --yes removes without asking")
+    return answer.strip().lower() in ("y", "yes")

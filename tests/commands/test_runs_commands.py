@@ -1,0 +1,117 @@
+"""What has been trained: sorted, filtered, compared, removed."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_line import FAST
+
+
+@pytest.fixture
+def trained(linclass):
+    """run1 and run2: ridge of two strengths; run10: softmax; a: a cross-validation."""
+    for name, loss, l2 in (("run1", "ridge", "0.1"), ("run2", "ridge", "10"), ("run10", "softmax", "1")):
+        linclass("train", *FAST, "--loss", loss, "--l2", l2, "--name", name, "--json").json  # noqa: B018
+    linclass("cv", *FAST, "--loss", "ridge", "--folds", "2", "--l2", "0.5", "--name", "a", "--json")
+    return linclass
+
+
+def names(linclass, *options):
+    return [run["run"] for run in linclass("runs", "list", *options, "--json").json]
+
+
+def test_runs_are_sorted(trained):
+    assert names(trained) == ["a", "run1", "run2", "run10"]
+    assert names(trained, "--reverse") == ["run10", "run2", "run1", "a"]
+    assert names(trained, "--sort", "l2") == ["run1", "a", "run10", "run2"]
+    assert names(trained, "--sort", "run", "--reverse")[0] == "run10"
+    by_test = [
+        run["test_accuracy"] for run in trained("runs", "list", "--sort", "test_accuracy", "--json").json
+    ]
+    assert by_test == sorted(by_test)
+    # A cross-validation has no validation accuracy: it stands last, whichever way.
+    for more in ((), ("--reverse",)):
+        assert names(trained, "--sort", "val_accuracy", *more)[-1] == "a"
+    assert names(trained, "--sort", "seconds", "--filter", "kind=cv") == ["a"]
+
+
+def test_runs_are_filtered(trained):
+    assert names(trained, "--filter", "loss=ridge") == ["a", "run1", "run2"]
+    assert names(trained, "--filter", "loss=ridge", "--filter", "kind=train") == ["run1", "run2"]
+    assert names(trained, "--filter", "run=run1*") == ["run1", "run10"]
+    assert names(trained, "--filter", "l2=1e-1") == ["run1"]
+    assert names(trained, "--filter", "l2!=0.1", "--filter", "l2<=1") == ["a", "run10"]
+    assert names(trained, "--filter", "model.scale=standard", "--filter", "val_accuracy>=0") == [
+        "run1",
+        "run2",
+        "run10",
+    ]
+    assert names(trained, "--filter", "stratify=false") == []
+    assert "no run meets that" in trained("runs", "list", "--filter", "loss=hinge").out
+    assert "run10" in trained("runs", "list", "--sort", "l2", "--filter", "loss=softmax").out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sort", "test_acuracy"), "did you mean test_accuracy"),
+        (("--filter", "los=ridge"), "did you mean loss"),
+        (("--filter", "ridge"), "KEY=VALUE"),
+        (("--filter", "l2>=much"), "compares numbers"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_an_error(trained, options, words):
+    result = trained("runs", "list", *options)
+    assert (result.code, words in result.error) == (3, True)
+
+
+def test_compare_shows_only_what_differs(trained):
+    found = trained("runs", "compare", "run1", "run2", "--json").json
+    assert found["runs"] == ["run1", "run2"]
+    assert found["config"] == {"model.l2": [0.1, 10.0]}
+    assert "objective" in found["metrics"]
+    assert not {"n_train", "loss"} & set(found["metrics"])
+    assert found["environment"] == {}
+    shown = trained("runs", "compare", "run1", "run2", "run10").out
+    assert "model.loss" in shown
+    assert "scale" not in shown
+    assert trained("runs", "compare", "run1", "run1").code == 2
+    assert trained("runs", "compare", "run1", "run3").code == 4
+    shutil.copytree("cache/runs/run1", "cache/runs/twin")
+    assert "nothing differs" in trained("runs", "compare", "run1", "twin").out
+
+
+def test_remove_asks_first(trained, monkeypatch):
+    for answer, left in (("n\n", True), ("\n", True), ("yes\n", False)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        result = trained("runs", "remove", "run1", "--json")
+        assert "run1" in result.err
+        assert ("run1" in names(trained)) == left
+        assert [one["run"] for one in json.loads(result.out)] == ([] if left else ["run1"])
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    result = trained("runs", "remove", "run2")
+    assert (result.code, "--yes" in result.error) == (2, True)
+    assert "removed run2, a" in trained("runs", "remove", "run2", "a", "--yes").out
+    assert names(trained) == ["run10"]
+    assert [path.name for path in Path("cache/runs").iterdir()] == ["run10"]
+
+
+def test_remove_removes_all_or_nothing_and_damaged_runs_too(trained):
+    assert trained("runs", "remove", "run1", "run3", "--yes").code == 4
+    assert trained("runs", "remove", "run1", "../runs/run2", "--yes").code == 3
+    assert len(names(trained)) == 4
+    Path("cache/runs/run1/run.json").write_text("{")
+    Path("cache/runs/claimed").mkdir()
+    assert trained("runs", "remove", "claimed", "--yes").code == 4  # under way
+    assert trained("runs", "remove", "run1", "--yes").code == 0
+    assert not Path("cache/runs/run1").exists()
+    elsewhere = Path("elsewhere")
+    shutil.move("cache/runs/run2", elsewhere)
+    Path("cache/runs/run2").symlink_to(elsewhere.resolve())
+    assert trained("runs", "remove", "run2", "--yes").code == 0
+    assert (elsewhere / "run.json").is_file()
