@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from linclass_cli.errors import InputError, IntegrityError, ResourceError
 from linclass_cli.threads import Spans, in_chunks
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_cifar", "read_idx"]
+
+_CHUNK = 1 << 20  # bytes of a member that are read, digested and taken apart while they are in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +76,42 @@ def _load_own(name: str, cache_dir: Path) -> Dataset:
 
 
 def read_member(spec: DatasetSpec, folder: Path, name: str) -> bytes:
-    """The bytes of one member, verified; what is hashed is what is returned."""
+    """The bytes of one member, verified; raises as :func:`load_dataset`."""
+    return b"".join(bytes(chunk) for chunk in _member_chunks(spec, folder, name, _CHUNK))
+
+
+def _member_chunks(spec: DatasetSpec, folder: Path, name: str, size: int) -> Iterator[memoryview]:
+    """A member's bytes, ``size`` at a time, each time in the same memory: small enough to stay in the cache.
+
+    What was yielded is verified only when the last chunk is through; IntegrityError is raised then.
+    """
     member = _by_name(spec)[name]
     path = folder / name
     mend = f"run `linclass download {spec.name}`"
+    digest = hashlib.sha256()
+    room = memoryview(bytearray(size))
     try:
-        size = path.stat().st_size
-        if size != member.size:
-            raise IntegrityError(f"{path}: expected {member.size} bytes, found {size}; {mend}")
-        content = path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            length = os.fstat(file.fileno()).st_size
+            if length != member.size:
+                raise IntegrityError(f"{path}: expected {member.size} bytes, found {length}; {mend}")
+            while length:
+                chunk = room[: min(size, length)]
+                got = 0
+                while got < len(chunk):
+                    more = file.readinto(chunk[got:])
+                    if not more:
+                        raise IntegrityError(f"{path}: it became shorter while it was read; {mend}")
+                    got += more
+                digest.update(chunk)
+                yield chunk
+                length -= len(chunk)
     except FileNotFoundError:
         raise IntegrityError(f"{path}: expected {member.size} bytes, found no file; {mend}") from None
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != member.sha256:
-        raise IntegrityError(f"{path}: expected sha256 {member.sha256}, found {found}; {mend}")
-    return content
+    if digest.hexdigest() != member.sha256:
+        raise IntegrityError(f"{path}: expected sha256 {member.sha256}, found {digest.hexdigest()}; {mend}")
 
 
 def _by_name(spec: DatasetSpec) -> Mapping[str, MemberSpec]:
@@ -109,15 +132,13 @@ def _read_cifar(spec: DatasetSpec, folder: Path) -> tuple[Split, Split]:
 
     def work(spans: Spans) -> None:
         for i, _ in spans:
-            content = read_member(spec, folder, names[i])
-            records = _cifar_records(content, record, str(folder / names[i]))
-            _take_cifar(
-                records,
-                split.images[ends[i] - len(records) : ends[i]],
-                split.labels[ends[i] - len(records) : ends[i]],
-                len(spec.classes),
-                str(folder / names[i]),
-            )
+            done = begin = ends[i - 1] if i else 0
+            for chunk in _member_chunks(spec, folder, names[i], _CHUNK // record * record or record):
+                records = np.frombuffer(chunk, np.uint8).reshape(-1, record)
+                rows = slice(done, done + len(records))
+                _take_cifar(records, split.images[rows], split.labels[rows])
+                done = rows.stop
+            _check_labels(split.labels[begin:done], len(spec.classes), str(folder / names[i]))
 
     in_chunks(work, len(names))
     train, test = slice(spec.n_train), slice(spec.n_train, None)
@@ -142,7 +163,8 @@ def read_cifar(
     records = _cifar_records(content, label_bytes + math.prod(image_shape), where)
     images = np.empty((len(records), *image_shape), dtype=np.uint8)
     labels = np.empty(len(records), dtype=np.int64)
-    _take_cifar(records, images, labels, n_classes, where)
+    _take_cifar(records, images, labels)
+    _check_labels(labels, n_classes, where)
     return images, labels
 
 
@@ -152,19 +174,11 @@ def _cifar_records(content: bytes, record: int, where: str) -> NDArray[np.uint8]
     return np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
 
 
-def _take_cifar(
-    records: NDArray[np.uint8],
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    n_classes: int,
-    where: str,
-) -> None:
-    """Fill images (n, h, w, c) and labels (n,) from records (n, label_bytes + h*w*c), labels checked."""
+def _take_cifar(records: NDArray[np.uint8], images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    """Fill images (n, h, w, c) and labels (n,), not checked, from records (n, label_bytes + h*w*c)."""
     n, height, width, channels = images.shape
     start = records.shape[1] - height * width * channels
-    found = records[:, start - 1]
-    _check_labels(found, n_classes, where)
-    labels[:] = found
+    labels[:] = records[:, start - 1]
     pixels = images.reshape(n, height * width, channels)
     for channel in range(channels):  # plane by plane: sixteen times as fast as one transposed copy
         first = start + channel * height * width
@@ -214,6 +228,6 @@ def read_idx(content: bytes, shape: tuple[int, ...], *, where: str = "idx file")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def _check_labels(labels: NDArray[np.uint8], n_classes: int, where: str) -> None:
+def _check_labels(labels: NDArray[np.integer[Any]], n_classes: int, where: str) -> None:
     if labels.size and int(labels.max()) >= n_classes:
         raise IntegrityError(f"{where}: expected labels below {n_classes}, found {int(labels.max())}")
