@@ -16,7 +16,7 @@ from linclass_cli.sections import Section, Setting, setting
 
 FILE_NAME = "linclass.toml"
 
-FeatureName = Literal["hog", "pixels", "hue"]
+FeatureName = Literal["hog", "pixels", "hue", "vectors"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
 SolverName = Literal["auto", "newton", "smoothed", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]

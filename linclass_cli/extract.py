@@ -11,6 +11,7 @@ from typing import Any
 
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
+from linclass_cli.errors import InputError
 from linclass_cli.features import Extractor, describe_extractor, make_extractor
 from linclass_cli.store import (
     Array,
@@ -57,6 +58,13 @@ def plan_features(config: Config) -> Plan:
     """Decide what is wanted. MissingError when the dataset is not there, InputError for bad parameters."""
     extractor = make_extractor(config.feature.name, **config.feature.options(config.feature.name))
     info = describe_dataset(config.data.name, config.cache)
+    if info.kind == "vectors" and extractor.name != "vectors":
+        raise InputError(
+            f"{info.name} holds vectors, no images, so {extractor.name} cannot be computed; "
+            "take --feature vectors"
+        )
+    if info.kind == "images" and extractor.name == "vectors":
+        raise InputError(f"{info.name} holds images, no vectors; take --feature hog, or import vectors")
     extractor.dim(info.image_shape)
     meta = {
         "format": 1,
@@ -76,7 +84,33 @@ def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -
     if plan.path.is_file() and not force:
         features = load_features(plan.path, plan.meta)
         return _report(plan, features.d, time.perf_counter() - began, None)
+    fill, sizes = (_copying if plan.info.kind == "vectors" else _computing)(plan, config, advance)
+    d = plan.extractor.dim(plan.info.image_shape)
+    write_features(plan.path, plan.meta, sizes, d, fill)
+    seconds = time.perf_counter() - began
+    return _report(plan, d, seconds, sum(sizes.values()) / seconds)
 
+
+# Fills a part's features and labels: (part, X, y).
+Fill = Callable[[str, Array, Array], None]
+
+
+def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[str, int]]:
+    """What takes vectors as they are, and how many there are of each part."""
+    from linclass_cli.data.imported import load_imported
+
+    _, parts = load_imported(plan.info.name, config.cache)
+    sizes = {part: len(labels) for part, (_, labels) in parts.items()}
+
+    def fill(part: str, X: Array, y: Array) -> None:
+        X[:], y[:] = parts[part]
+        advance(sum(sizes.values()) if part == "test" else sizes["train"], sum(sizes.values()))
+
+    return fill, sizes
+
+
+def _computing(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[str, int]]:
+    """What computes the features of images, and how many there are of each part."""
     from linclass_cli.data.readers import load_dataset
 
     with ThreadPoolExecutor(1) as aside:
@@ -98,10 +132,7 @@ def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -
             done += rows.stop - rows.start
             advance(done, total)
 
-    d = plan.extractor.dim(plan.info.image_shape)
-    write_features(plan.path, plan.meta, sizes, d, fill)
-    seconds = time.perf_counter() - began
-    return _report(plan, d, seconds, total / seconds)
+    return fill, sizes
 
 
 def _load_the_rest(plan: Plan) -> None:

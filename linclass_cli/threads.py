@@ -56,8 +56,15 @@ def in_chunks(work: Callable[[Spans], None], n: int, chunk: int = 1) -> None:
         work(spans)
         return
     pool = _pool(threads)
-    for done in [pool.submit(work, spans) for _ in range(threads)]:
-        done.result()
+    calls = [pool.submit(work, spans) for _ in range(threads)]
+    try:
+        for call in calls:
+            call.result()
+    except BaseException:
+        # The other threads find nothing more to take: leaving, as after Ctrl-C, would wait for all of it.
+        for _ in spans:
+            pass
+        raise
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from linclass_cli.commands.completion import downloads
+from linclass_cli.commands.import_ import pair_of, show_some
 from linclass_cli.commands.session import Session, command
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import print_line, seconds
@@ -31,15 +32,18 @@ def add(app: typer.Typer) -> None:
         """Fetch a known dataset and verify every byte of it.
 
         A transfer that broke goes on where it stopped. What is there already, intact, is not fetched again.
+        Images that stand in both parts, pixel for pixel, are reported.
 
         Example: linclass download cifar10 --from ~/Downloads/cifar-10-binary.tar.gz
         """
+        from linclass_cli.data.duplicates import duplicates_of
         from linclass_cli.data.fetch import download as fetch
 
         with progress(f"download {name}", "bytes", session.quiet) as advance:
             fetched = fetch(
                 name, session.config.cache, source, lambda what, done, total: advance(done, total, phase=what)
             )
+        duplicates = duplicates_of(name, session.config.cache)
 
         def show() -> None:
             state = "already there and intact" if fetched.cached else f"ready in {seconds(fetched.seconds)}"
@@ -48,6 +52,7 @@ def add(app: typer.Typer) -> None:
                 f"{fetched.dataset}: {state}: {fetched.n_train:,} training and {fetched.n_test:,} test "
                 f"images of {size}, {len(fetched.classes)} classes, in {fetched.path}"
             )
+            show_some("in both train and test (row numbers)", [pair_of(one) for one in duplicates])
             print_line(f"next: linclass extract --data {fetched.dataset}{session.typed}")
 
-        session.answer(asdict(fetched), show)
+        session.answer({**asdict(fetched), "duplicates": duplicates}, show)

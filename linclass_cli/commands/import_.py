@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,7 @@ FITS = ("crop", "pad", "stretch")
 COLORS = ("auto", "grey", "rgb")
 ON_BAD = ("error", "skip")
 _FEW = 5
+_OTHER_WORDS = {"fit": "pad", "contain": "pad", "cover": "crop", "squash": "stretch"}
 
 
 def add(app: typer.Typer) -> None:
@@ -27,7 +29,8 @@ def add(app: typer.Typer) -> None:
     def import_(
         session: Session,
         path: Annotated[
-            Path, typer.Argument(metavar="PATH", help="a folder with a folder of pictures a class")
+            Path,
+            typer.Argument(metavar="PATH", help="a folder of pictures by class, a list of them, or arrays"),
         ],
         name: Annotated[str, typer.Option("--name", metavar="NAME", help="what --data will call it")],
         size: Annotated[
@@ -56,9 +59,22 @@ def add(app: typer.Typer) -> None:
         on_bad_image: Annotated[
             str, typer.Option(metavar="|".join(ON_BAD), help="what a picture that cannot be read means")
         ] = "error",
+        labels: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="labels of a .npy or idx file: .npy, idx, or text, one a line"),
+        ] = None,
+        rows_key: Annotated[
+            str | None, typer.Option(metavar="KEY", help="column or array of paths or vectors, if not clear")
+        ] = None,
+        labels_key: Annotated[
+            str | None, typer.Option(metavar="KEY", help="column or array of labels, if not clear")
+        ] = None,
         force: Annotated[bool, typer.Option("--force", help="replace other content under this name")] = False,
     ) -> None:
-        """Make a dataset of your own of a folder of pictures a class, below train/ and test/ or not.
+        """Make a dataset of your own: of pictures, or of vectors that another model made.
+
+        PATH is a folder of pictures by class, below train/ and test/ or not; a CSV, TSV or JSONL list of
+        path, label and perhaps split; or .npz, .npy, HDF5, Parquet or idx files of rows and labels.
 
         Pictures of all sizes and kinds come to one size. Without a test part, a share of each class becomes
         it, always the same. The same content again changes nothing.
@@ -68,7 +84,8 @@ def add(app: typer.Typer) -> None:
         from linclass_cli.data.importing import import_dataset
         from linclass_cli.threads import use_threads
 
-        order = _order(size, fit, color, test_fraction, on_bad_image, force)
+        keys = {"labels": labels, "rows-key": rows_key, "labels-key": labels_key}
+        order = _order(size, fit, color, test_fraction, on_bad_image, keys, force)
         with (
             use_threads(session.config.threads),
             progress(f"import {name}", "rows", session.quiet) as advance,
@@ -84,9 +101,18 @@ def add(app: typer.Typer) -> None:
         session.answer(asdict(done), lambda: show_imported(done, session))
 
 
-def _order(size: str | None, fit: str, color: str, test_fraction: float, on_bad: str, force: bool) -> Order:
+def _order(
+    size: str | None,
+    fit: str,
+    color: str,
+    test_fraction: float,
+    on_bad: str,
+    keys: dict[str, Any],
+    force: bool,
+) -> Order:
     """The flags, checked. Raises InputError for what they cannot be."""
     from linclass_cli.data.importing import Order
+    from linclass_cli.data.sources import Keys
     from linclass_cli.data.staging import Wish
 
     for flag, value, known in (
@@ -102,7 +128,10 @@ def _order(size: str | None, fit: str, color: str, test_fraction: float, on_bad:
     given = {"fit": fit, "color": color, "test-fraction": f"{test_fraction:g}", "on-bad-image": on_bad}
     defaults = {"fit": "crop", "color": "auto", "test-fraction": "0.2", "on-bad-image": "error"}
     typed += "".join(f" --{flag} {value}" for flag, value in given.items() if value != defaults[flag])
-    return Order(Wish(_side(size), fit, color, on_bad == "skip"), test_fraction, force, typed)
+    typed += "".join(f" --{flag} {shlex.quote(str(value))}" for flag, value in keys.items() if value)
+    wish = Wish(_side(size), fit, color, on_bad == "skip")
+    named = Keys(keys["rows-key"], keys["labels-key"], keys["labels"])
+    return Order(wish, named, test_fraction, force, typed)
 
 
 def _side(size: str | None) -> tuple[int, int] | None:
@@ -127,20 +156,21 @@ def show_imported(done: Imported, session: Session) -> None:
         f"{done.dataset}: {state}: {done.n_train:,} training and {done.n_test:,} test {what}, "
         f"{len(done.classes)} classes, in {done.path}"
     )
-    show_left_out("skipped, unreadable", [f"{one['path']} ({one['reason']})" for one in done.skipped])
-    show_left_out("ignored, no pictures", done.ignored)
-    show_left_out("in both train and test", [_pair(one) for one in done.duplicates])
+    show_some("skipped, unreadable", [f"{one['path']} ({one['reason']})" for one in done.skipped])
+    show_some("ignored, no pictures", done.ignored)
+    show_some("in both train and test", [pair_of(one) for one in done.duplicates])
     print_line(f"next: linclass train --data {done.dataset}{session.at}")
 
 
-def show_left_out(what: str, names: list[str]) -> None:
+def show_some(what: str, names: list[str]) -> None:
     """A line with how many there are and the first of them; none where there is none."""
     if names:
         more = f" and {len(names) - _FEW} more (--json lists all)" if len(names) > _FEW else ""
         print_line(f"  {what}: {len(names)}: {', '.join(names[:_FEW])}{more}")
 
 
-def _pair(one: dict[str, list[object]]) -> str:
+def pair_of(one: dict[str, list[object]]) -> str:
+    """The first of a group that stands in both parts, and its classes where they differ."""
     classes = one["classes"]
     other = f" (as {' and '.join(str(name) for name in classes)})" if len(classes) > 1 else ""
     return f"{one['train'][0]} = {one['test'][0]}{other}"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -19,6 +19,9 @@ from linclass_cli.commands.deferred import defer
 from linclass_cli.config import Config, leaves
 from linclass_cli.sections import Setting
 from linclass_cli.show.tables import notice, print_json
+
+if TYPE_CHECKING:
+    from linclass_cli.settings import Resolved
 
 # Flags that are not the last part of their key.
 _FLAGS = {"data.name": "data", "feature.name": "feature", "solver.name": "solver"}
@@ -194,11 +197,26 @@ def _begin(given: dict[str, Any], keys: dict[str, Setting]) -> Session:
         value = given[key.replace(".", "__")]
         if value is not None:
             flags[key] = (flag_of(key), value)
-    resolved = resolve(flags, preset=given["preset"], file=given["config_file"])
+    resolved = _followed(resolve(flags, preset=given["preset"], file=given["config_file"]))
     typed = "".join(f" {_typed(flag, value)}" for flag, value in flags.values())
     for flag, value in (("--preset", given["preset"]), ("--config", given["config_file"])):
         typed += f" {flag} {value}" if value else ""
     return Session(resolved.config, resolved.sources, given["json"], given["quiet"], typed)
+
+
+def _followed(resolved: Resolved) -> Resolved:
+    """A dataset of vectors has one feature: it is the default there, whatever the default is elsewhere."""
+    config, sources = resolved.config, resolved.sources
+    if sources["feature.name"] != "default":
+        return resolved
+    from linclass_cli.data.own import holds_vectors
+
+    if not holds_vectors(config.data.name, config.cache):
+        return resolved
+    following = replace(config, feature=replace(config.feature, name="vectors"))
+    return replace(
+        resolved, config=following, sources={**sources, "feature.name": f"dataset {config.data.name}"}
+    )
 
 
 def _typed(flag: str, value: Any) -> str:

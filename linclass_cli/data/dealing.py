@@ -78,6 +78,23 @@ def _few(names: list[str]) -> str:
     return f"{kind} {', '.join(repr(name) for name in names[:5])}{rest}"
 
 
+def describe_duplicates(
+    digests: dict[str, list[bytes]], labels: dict[str, list[str]], names: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """What stands in both parts, group after group: ``train`` and ``test`` list its names, where there are
+    names, else the numbers of its rows (from 0), ``classes`` what it is labelled as. All by part, row by row.
+    """
+    groups = find_duplicates(digests["train"], digests["test"])
+    return [
+        {
+            "train": [names["train"][row] for row in train] if names else train,
+            "test": [names["test"][row] for row in test] if names else test,
+            "classes": sorted({labels["train"][r] for r in train} | {labels["test"][r] for r in test}),
+        }
+        for train, test in groups
+    ]
+
+
 def find_duplicates(train: list[bytes], test: list[bytes]) -> list[tuple[list[int], list[int]]]:
     """The rows of the training and of the test part that hold the same content, group after group."""
     shared = set(train) & set(test)

@@ -35,7 +35,7 @@ def mapped(file: Path, shape: tuple[int, ...], kind: np.dtype[Any], offset: int 
     allocate(file, offset + size)
     if size == 0:
         return np.empty(shape, kind)
-    return np.memmap(file, kind, "r+", offset, shape)
+    return np.asarray(np.memmap(file, kind, "r+", offset, shape))
 
 
 def write_part(

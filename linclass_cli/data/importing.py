@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.atomic import place_folder, scratch_folder
-from linclass_cli.data.dealing import check_parts, deal, find_duplicates, row_digests
+from linclass_cli.data.dealing import check_parts, deal, describe_duplicates, row_digests
 from linclass_cli.data.imported import load_sources, write_description, write_part
 from linclass_cli.data.info import Advance, DatasetInfo, dataset_folder
 from linclass_cli.data.labels import number_classes
 from linclass_cli.data.own import Description, check_dataset_name, damaged_files, read_description, read_own
-from linclass_cli.data.sources import Source, find_source
+from linclass_cli.data.sources import Keys, Source, find_source
 from linclass_cli.data.staging import Staged, Wish
 from linclass_cli.errors import InputError, IntegrityError, MissingError
 
@@ -60,6 +60,7 @@ class Order:
     """
 
     wish: Wish = field(default_factory=Wish)
+    keys: Keys = field(default_factory=Keys)
     test_fraction: float = 0.2
     force: bool = False
     typed: str = ""
@@ -77,7 +78,7 @@ def import_dataset(
     """
     began = time.perf_counter()
     check_dataset_name(name)
-    source = find_source(path)
+    source = find_source(path, order.keys)
     mark = source.fingerprint([order.test_fraction, asdict(order.wish)])
     held = _held(name, cache_dir, notice)
     if held and not order.force and held.fingerprint == mark:
@@ -180,15 +181,8 @@ def _sources(staged: Staged, chosen: dict[str, NDArray[np.int64]], digests: list
 
     files = {part: names(part) for part in chosen} if staged.origins else {}
     labels = {part: [staged.labels[row] for row in rows] for part, rows in chosen.items()}
-    groups = find_duplicates(*([digests[row] for row in chosen[part]] for part in ("train", "test")))
-    duplicates = [
-        {
-            "train": [files["train"][row] for row in train] if files else train,
-            "test": [files["test"][row] for row in test] if files else test,
-            "classes": sorted({labels["train"][r] for r in train} | {labels["test"][r] for r in test}),
-        }
-        for train, test in groups
-    ]
+    hashes = {part: [digests[row] for row in rows] for part, rows in chosen.items()}
+    duplicates = describe_duplicates(hashes, labels, files)
     skipped = [{"path": origin, "reason": reason} for origin, reason in staged.skipped]
     return {"files": files, "skipped": skipped, "ignored": staged.ignored, "duplicates": duplicates}
 

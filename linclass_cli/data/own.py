@@ -16,7 +16,14 @@ from typing import Any
 from linclass_cli.data.info import LARGEST_MANIFEST, MANIFEST, DatasetInfo, dataset_folder, sha256_of
 from linclass_cli.data.registry import DATASETS
 from linclass_cli.digest import digest
-from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
+from linclass_cli.errors import (
+    InputError,
+    IntegrityError,
+    LinclassError,
+    MissingError,
+    ResourceError,
+    did_you_mean,
+)
 
 SOURCES = "sources.json"
 ARRAYS = ("train-rows.npy", "train-labels.npy", "test-rows.npy", "test-labels.npy")
@@ -132,6 +139,16 @@ def _description(found: dict[str, Any], name: str) -> Description:
     if set(members) != {*ARRAYS, SOURCES}:
         raise ValueError
     return Description(info, members, str(found["source"]), str(found["typed"]), str(found["fingerprint"]))
+
+
+def holds_vectors(name: str, cache_dir: Path) -> bool:
+    """Whether a dataset is one of imported vectors; what cannot be read is not."""
+    if name in DATASETS:
+        return False
+    try:
+        return read_own(name, cache_dir).info.kind == "vectors"
+    except LinclassError:
+        return False
 
 
 def content_digest(found: dict[str, Any]) -> str:

@@ -114,6 +114,12 @@ def read_picture(path: Path, frame: Frame) -> NDArray[np.uint8]:
             return _fitted(_eight_bits(upright, frame.channels), frame)
 
 
+def fit_pixels(pixels: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """An image u8 (h, w, 1 or 3) brought to the frame, as a picture file would be."""
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    return _fitted(_eight_bits(image, frame.channels), frame)
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     with _reasons():

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
+from linclass_cli.data.arrays import Stored, hdf5_arrays, idx_array, npy_array, npz_arrays, readable, sliced
 from linclass_cli.data.folders import Listing, list_folder
 from linclass_cli.data.info import Advance
+from linclass_cli.data.lists import SUFFIXES, list_pictures
+from linclass_cli.data.parquet import parquet_table
 from linclass_cli.data.staging import Staged, Wish, stage_pictures
+from linclass_cli.data.tables import ROLES, Table, find_tables, stage_tables
 from linclass_cli.digest import digest
 from linclass_cli.errors import InputError, MissingError
 
 _VERSION = 1  # of how pictures are read: a change means that an import must be made anew
+_IDX = re.compile(r"(.*?)[-.]idx\d[-.]ubyte(\.gz)?$", re.IGNORECASE)
+_HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
+_KINDS = "a folder of pictures by class, CSV, TSV, JSONL, .npz, .npy, HDF5, Parquet or idx"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the columns or arrays are called, where they are not called as is usual, and a file of labels."""
+
+    rows: str | None = None
+    labels: str | None = None
+    labels_file: Path | None = None
 
 
 class Source(Protocol):
@@ -26,11 +46,12 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Pictures:
     """Picture files with their labels, from a folder or a list; ``what`` names it in messages."""
 
-    def __init__(self, what: str, listing: Listing) -> None:
-        self.what, self.listing = what, listing
+    what: str
+    listing: Listing
 
     def fingerprint(self, order: list[Any]) -> str:
         files = [[one.origin, one.label, one.part, *_state(one.path)] for one in self.listing.items]
@@ -40,24 +61,109 @@ class Pictures:
         return stage_pictures(self.listing, wish, file, self.what, advance)
 
 
-def find_source(path: Path) -> Source:
+@dataclass(frozen=True)
+class Tables:
+    """Arrays of rows and labels, from one file or a few."""
+
+    files: tuple[Path, ...]
+    keys: Keys
+    tables: list[Table]
+
+    def fingerprint(self, order: list[Any]) -> str:
+        files = [[path.name, *_state(path)] for path in self.files]
+        return digest([_VERSION, order, files, self.keys.rows, self.keys.labels])
+
+    def stage(self, file: Path, wish: Wish, advance: Advance) -> Staged:
+        return stage_tables(self.tables, wish, file, advance)
+
+
+def find_source(path: Path, keys: Keys) -> Source:
     """What is at a path.
 
     Raises:
-        MissingError: there is nothing.
+        MissingError: there is nothing, or no pyarrow to read it with.
         InputError: it is of no kind that can be imported.
     """
-    if not path.exists():
-        raise MissingError(f"there is no file or folder {path}; give the path of what is to be imported")
+    for one in (path, keys.labels_file):
+        if one is not None and not one.exists():
+            raise MissingError(f"there is no file or folder {one}; give the path of what is to be imported")
+    suffix = path.suffix.lower()
     if path.is_dir():
-        return Pictures(str(path), list_folder(path))
-    raise InputError(f"{path}: expected a folder of pictures by class")
+        files = _array_files(path)
+        return _tables(path, files, keys) if files else Pictures(str(path), list_folder(path))
+    if not path.is_file():
+        raise InputError(f"{path}: it is no regular file; give {_KINDS}")
+    if suffix in SUFFIXES:
+        return Pictures(str(path), list_pictures(path, keys.rows, keys.labels))
+    return _tables(path, [path], keys)
+
+
+def _array_files(folder: Path) -> list[Path]:
+    """The .npy or idx files of a folder that holds no folders."""
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if any(path.is_dir() for path in entries):
+        return []
+    return sorted(path for path in entries if path.suffix.lower() == ".npy" or _IDX.match(path.name))
+
+
+def _tables(path: Path, files: list[Path], keys: Keys) -> Tables:
+    if path.suffix.lower() in (".parquet", ".pq") and path.is_file():
+        table = parquet_table(path, keys.rows, keys.labels)
+        return Tables((path,), keys, [_relabelled(table, keys)])
+    arrays: dict[str, Stored] = {}
+    for file in files:
+        arrays |= _arrays(file, one_of_several=path.is_dir())
+    if keys.labels_file is not None:
+        arrays = {key: one for key, one in arrays.items() if len(one.shape) > 1}
+        labels = keys.labels or "labels"
+        arrays[labels] = read_labels(keys.labels_file)
+        if len(arrays) == 2 and not keys.rows:
+            rows = next(key for key in arrays if key != labels)
+            return Tables((*files, keys.labels_file), keys, find_tables(arrays, str(path), rows, labels))
+        files = [*files, keys.labels_file]
+    return Tables(tuple(files), keys, find_tables(arrays, str(path), keys.rows, keys.labels))
+
+
+def _arrays(path: Path, one_of_several: bool) -> dict[str, Stored]:
+    """The arrays of one file, by name: those of a file that holds one are called as the file is."""
+    suffix, idx = path.suffix.lower(), _IDX.match(path.name)
+    if suffix == ".npz":
+        return npz_arrays(path)
+    if suffix in _HDF5:
+        return hdf5_arrays(path)
+    name = path.stem if one_of_several else "rows"
+    if suffix == ".npy":
+        return {name: npy_array(path)}
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if idx or magic[:3] in (b"\0\0\x08", b"\0\0\x0d", b"\0\0\x0e") or magic[:2] == b"\x1f\x8b":
+        return {idx[1] if idx and one_of_several else name: idx_array(path)}
+    raise InputError(f"{path}: it is of no kind that can be imported; expected {_KINDS}")
+
+
+def read_labels(path: Path) -> Stored:
+    """The labels in a file of their own: .npy, idx, or a text of one a line, with or without a heading."""
+    if path.suffix.lower() == ".npy":
+        return npy_array(path)
+    if _IDX.match(path.name):
+        return idx_array(path)
+    with readable(path, "a text with one label a line"):
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    if lines and lines[0].strip().lower() in ROLES["labels"]:
+        del lines[0]
+    return sliced(str(path), np.array([line.strip() for line in lines]))
+
+
+def _relabelled(table: Table, keys: Keys) -> Table:
+    if keys.labels_file is None:
+        return table
+    return Table(table.part, table.rows, read_labels(keys.labels_file), table.split)
 
 
 def _state(path: Path) -> list[int]:
     """Size and time of change; what is not there has none."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return []
     return [status.st_size, status.st_mtime_ns]

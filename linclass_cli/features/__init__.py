@@ -14,12 +14,23 @@ from linclass_cli.features.hog import Hog
 from linclass_cli.features.hue import Hue
 from linclass_cli.features.joined import SIGN, Joined
 from linclass_cli.features.pixels import Pixels
+from linclass_cli.features.vectors import Vectors
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["FEATURES", "Extractor", "Hog", "Hue", "Joined", "Pixels", "describe_extractor", "make_extractor"]
+__all__ = [
+    "FEATURES",
+    "Extractor",
+    "Hog",
+    "Hue",
+    "Joined",
+    "Pixels",
+    "Vectors",
+    "describe_extractor",
+    "make_extractor",
+]
 
 
 class Extractor(Protocol):
@@ -49,7 +60,7 @@ class Extractor(Protocol):
         ...
 
 
-FEATURES: dict[str, type] = {"hog": Hog, "hue": Hue, "pixels": Pixels}
+FEATURES: dict[str, type] = {"hog": Hog, "hue": Hue, "pixels": Pixels, "vectors": Vectors}
 
 
 def make_extractor(name: str, **params: object) -> Extractor:
@@ -63,6 +74,8 @@ def make_extractor(name: str, **params: object) -> Extractor:
             raise InputError(_unknown("feature", one, list(FEATURES)))
         if names.count(one) > 1:
             raise InputError(f"the feature {name} has {one} twice: name each once")
+    if len(names) > 1 and "vectors" in names:
+        raise InputError(f"the feature {name}: imported vectors cannot be joined with what images give")
     known = {one: [field.name for field in fields(FEATURES[one])] for one in names}
     for param in params:
         if not any(param in its for its in known.values()):

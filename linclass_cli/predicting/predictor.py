@@ -50,13 +50,15 @@ def load_predictor(cache: Path, name: str) -> Predictor:
     """
     run, model = load_run(cache, name), load_model(cache, name)
     plan = plan_features(run_config(run, str(cache)))
+    if plan.info.kind == "vectors":
+        raise InputError(f"{name} was trained on vectors that were made elsewhere: it cannot see images")
     d = plan.extractor.dim(plan.info.image_shape)
     if d != model.weight.shape[1]:
         raise InputError(
             f"{name} was trained on {model.weight.shape[1]} features, and images of {plan.info.name} have "
             f"{d} now: the dataset is another one than at training; train again"
         )
-    return Predictor(name, model, plan.extractor, Frame(*plan.info.image_shape))
+    return Predictor(name, model, plan.extractor, Frame(*plan.info.image_shape, plan.info.fit))
 
 
 def probabilities(model: Model, scores: Array) -> Array | None:
