@@ -79,6 +79,13 @@ class ModelConfig(Section):
     scale: Literal["standard", "range", "none"] = setting(
         "standard", "scaling of each feature, learned from the training part"
     )
+    class_weight: str = setting(
+        "",
+        "a weight for each class's losses: balanced, or a JSON or CSV file of classes and weights",
+        metavar="balanced|FILE",
+        max_length=4000,
+        pattern=r"^[^\x00]*$",
+    )
     calibrate: bool = setting(False, "fit a temperature for probabilities on the validation part")
 
 
@@ -185,7 +192,7 @@ class Config(Section):
             "seed": self.seed,
             "data": dataclasses.asdict(self.data),
             "feature": {"name": self.feature.name, **self.feature.options(self.feature.name)},
-            "model": dataclasses.asdict(self.model),
+            "model": _said(self.model),
             "solver": {"name": self.solver_name, **self.solver.options(self.solver_name)},
             "split": _said(self.split),
             "cv": {**dataclasses.asdict(self.cv), "l2": list(self.cv.l2)},

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from linclass_cli.config import leaves
 from linclass_cli.errors import InputError, LinclassError, did_you_mean
 from linclass_cli.runs import Run, list_runs, load_run
 
@@ -72,13 +73,20 @@ def differences(runs: list[Run]) -> dict[str, dict[str, list[Any]]]:
     """What differs between runs in ``config``, ``metrics``, ``environment``: the values of each such key."""
     found = {}
     for part in ("config", "metrics", "environment"):
-        flat = [_flat(getattr(run, part)) for run in runs]
+        flat = [_settings(run) if part == "config" else _flat(getattr(run, part)) for run in runs]
         keys = dict.fromkeys(key for one in flat for key in one)
         differing = [
             key for key in keys if any(one.get(key, _MISSING) != flat[0].get(key, _MISSING) for one in flat)
         ]
         found[part] = {key: [one.get(key) for one in flat] for key in differing}
     return found
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """The run's settings; those that came after it was made, or that nobody set, at their defaults."""
+    plain = {key: one.default for key, one in leaves() if "." in key and not one.only_for}
+    defaults = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+    return defaults | _flat(run.config)
 
 
 def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:

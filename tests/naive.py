@@ -178,13 +178,15 @@ def tile(X, mean, factor, W, b, m, dW):
     return T, S, dW
 
 
-def objective(X, y, W, b, loss, l2):
-    """(value, dW, db, accuracy) of mean(loss) + l2/2 ||W||^2, image by image, in float64."""
+def objective(X, y, W, b, loss, l2, weights=None):
+    """(value, dW, db, accuracy) of mean(weight * loss) + l2/2 ||W||^2, image by image, in float64."""
     value, dW, db, correct = 0.0, np.zeros(W.shape), np.zeros(b.shape), 0
     for x, label in zip(X.astype(np.float64), y, strict=True):
         s = W @ x + b
         correct += int(np.argmax(s) == label)
         one, g = LOSSES[loss](s, label)
+        if weights is not None:
+            one, g = one * weights[label], g * weights[label]
         value += one / len(y)
         dW += np.outer(g, x) / len(y)
         db += g / len(y)
@@ -202,11 +204,11 @@ def hessian_times(X, y, W, b, loss, V, v, width=0.0):
     return HV, Hv
 
 
-def sgd_epoch(X, y, order, W, b, step_W, step_b, batch, loss, l2, rate, momentum):
+def sgd_epoch(X, y, order, W, b, step_W, step_b, batch, loss, l2, rate, momentum, weights=None):
     """The course's training loop: one epoch of minibatches in the given order; the new (W, b, steps)."""
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        _, dW, db, _ = objective(X[rows], y[rows], W, b, loss, l2)
+        _, dW, db, _ = objective(X[rows], y[rows], W, b, loss, l2, weights)
         step_W = momentum * step_W - rate * dW
         step_b = momentum * step_b - rate * db
         W, b = W + step_W, b + step_b

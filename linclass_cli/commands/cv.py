@@ -17,6 +17,7 @@ def add(app: typer.Typer) -> None:
             "data",
             "feature",
             "model.loss",
+            "model.class_weight",
             "model.scale",
             "solver",
             "split.stratify",

@@ -89,12 +89,16 @@ def _run(
     start: Callable[..., Generator[Any, None, Outcome]],
     show: Callable[[Any, Advance], None],
 ) -> Saved:
+    from linclass_cli.class_weights import load_weighting
     from linclass_cli.extract import obtain_features, plan_features
     from linclass_cli.groups import load_groups
     from linclass_cli.runs import claim, save_run
     from linclass_cli.threads import use_threads
 
-    load_groups(config.split.groups, plan_features(config).info.n_train)  # before features are extracted
+    # What files say is looked at before features are extracted.
+    info = plan_features(config).info
+    load_groups(config.split.groups, info.n_train)
+    load_weighting(config.model.class_weight, info.classes)
 
     with (
         use_threads(config.threads) as threads,

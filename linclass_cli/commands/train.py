@@ -20,6 +20,8 @@ def add(app: typer.Typer) -> None:
 
         Missing features are extracted first. The weights of the best validation step are kept, and tested
         once. The objective is mean(loss) + l2/2 · ||W||², the bias unpenalised: l2 = 1/(n·C) of scikit-learn.
+        --class-weight multiplies each image's loss by the weight of its class; balanced lets every class
+        count the same in all.
 
         Example: linclass train --loss hinge --preset course --name svm
         """

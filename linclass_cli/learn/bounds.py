@@ -10,7 +10,8 @@ G_iy = -sum_j a_ij and sum_i G_i = 0 (the bias is free), the optimum is at least
     mean_i sum_j a_ij - l2/2 ||V||^2,    V = -G'X / (n l2)
 
 (Weston and Watkins 1999). The derivatives of the smoothed hinge are such shares but for the sums, which are
-zero only where the bias is best; `_balanced_shares` sees to that.
+zero only where the bias is best; `_balanced_shares` sees to that. With weights of classes, all of it is of
+w_i a_ij.
 """
 
 from __future__ import annotations
@@ -57,12 +58,14 @@ def hinge_lower_bound(part: Part, l2: float, W: Array, b: Array, *widths: float)
     over the part and one a width, in its own precision.
     """
     S = _scores(part, W)
-    found = [_balanced_shares(S, part.y, b.astype(np.float64), width) for width in widths]
+    found = [_balanced_shares(S, part, b.astype(np.float64), width) for width in widths]
     return max((_dual(part, l2, shares) for shares in found if shares is not None), default=-np.inf)
 
 
 def _dual(part: Part, l2: float, shares: Array) -> float:
     """The dual's value at balanced shares (k, m), 0 at the label; they become G."""
+    if part.class_weights is not None:
+        shares *= part.class_weights.astype(shares.dtype)[part.y]
     total = float(shares.sum(dtype=np.float64)) / part.m
     G = shares
     G[part.y, np.arange(part.m)] = -shares.sum(axis=0)
@@ -92,38 +95,38 @@ def _scores(part: Part, W: Array) -> Array:
     return S
 
 
-def _balanced_shares(S: Array, y: Array, b: Array, width: float) -> Array | None:
+def _balanced_shares(S: Array, part: Part, b: Array, width: float) -> Array | None:
     """Shares (k, m) at the scores S + b, 0 at the label, under which every class gives as much as it takes.
 
     Newton's method moves the bias until the classes are about even at these scores; `_balance` does the rest.
     """
     k, m = S.shape
-    rows = np.arange(m)
+    y, weights, rows = part.y, part.class_weights, np.arange(m)
     shares = _shares(S, y, b, width)
-    db = _uneven(shares, y)
+    db = _uneven(shares, part)
     for _ in range(BALANCINGS):
         if np.abs(db).max() <= EVEN * m:
             break
         bent = np.where((shares > 0) & (shares < 1), S.dtype.type(1 / width), S.dtype.type(0))
         bent[y, rows] = -bent.sum(axis=0)
-        C = mean_curvature("hinge", bent, y) * m
+        C = mean_curvature("hinge", bent, y, weights) * m
         step = np.linalg.solve(C + (DAMPING * np.trace(C) / k + 1e-9) * np.eye(k), db)
         for length in (1.0, 0.5, 0.25, 0.1):
             nearer = _shares(S, y, b - length * step, width)
-            better = _uneven(nearer, y)
+            better = _uneven(nearer, part)
             if np.linalg.norm(better) < np.linalg.norm(db):
                 break
         else:
             break
         b, shares, db = b - length * step, nearer, better
-    counts = np.bincount(y, minlength=k)
-    factors = _balance(sums_by_class(shares, y), counts)
+    counts = part.masses(k)
+    factors = _balance(_flows(shares, part), counts)
     if factors is None:
         # A pair of classes may have nothing to take and no room to give: a trace of even flows makes both.
-        even = 0.5 * counts[counts > 0].min() / np.maximum(counts, 1)
+        even = 0.5 * counts[counts > 0].min() / np.where(counts > 0, counts, 1)
         shares += S.dtype.type(TRACE) * (even.astype(S.dtype)[y] - shares)
         shares[y, rows] = 0
-        factors = _balance(sums_by_class(shares, y), counts)
+        factors = _balance(_flows(shares, part), counts)
     if factors is None:
         return None
     less, more = factors
@@ -146,9 +149,15 @@ def _shares(S: Array, y: Array, b: Array, width: float) -> Array:
     return np.asarray(a)
 
 
-def _uneven(shares: Array, y: Array) -> Array:
-    """What each class takes more than it gives, (k,): flows [c, j] are sums of shares."""
-    flows = sums_by_class(shares, y)
+def _flows(shares: Array, part: Part) -> Array:
+    """Sums of shares, by their weights: [c, j] is what class c gives to j."""
+    flows = sums_by_class(shares, part.y)
+    return flows if part.class_weights is None else flows * part.class_weights[:, None]
+
+
+def _uneven(shares: Array, part: Part) -> Array:
+    """What each class takes more than it gives, (k,)."""
+    flows = _flows(shares, part)
     return np.asarray(flows.sum(axis=0) - flows.sum(axis=1))
 
 
@@ -156,7 +165,7 @@ def _balance(flows: Array, counts: Array) -> tuple[Array, Array] | None:
     """(less, more), (k, k) in [0, 1]: by how much flows, and what is left to 1, have to shrink to be even.
 
     What a class gives too much is taken from its flows to those that take too much; where that is not
-    enough, those give more to it. counts (k,): the images of each class. None where there is no way.
+    enough, those give more to it. counts (k,): the weight of each class's images. None where there is no way.
     """
     excess = flows.sum(axis=1) - flows.sum(axis=0)
     giving, taking = np.maximum(excess, 0), np.maximum(-excess, 0)

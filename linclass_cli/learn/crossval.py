@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.class_weights import Weighting, load_weighting
 from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
 from linclass_cli.learn.bounds import relative, smooth_bound
-from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
+from linclass_cli.learn.fit import evaluate_model, held_part, make_model, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.gram import MOST_EIGEN
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part, Problem, Value, evaluate, penalised
+from linclass_cli.learn.objective import Problem, Value, evaluate, penalised
 from linclass_cli.learn.ridge_path import ridge_path
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
@@ -93,9 +94,11 @@ def fold_rows(y: Array, k: int, config: Config, groups: Array | None) -> Array:
     return fold_of
 
 
-def fold_cells(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell | Progress]:
+def fold_cells(
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None = None
+) -> Iterator[Cell | Progress]:
     """Every fold with every strength of the config."""
-    return _way(features, config)(features, fold_of, k, config)
+    return _way(features, config, weighting)(features, fold_of, k, config, weighting)
 
 
 def cross_validate(
@@ -115,7 +118,8 @@ def cross_validate(
     fold_of = fold_rows(y, k, config, groups.of if groups else None)
     strengths = list(config.cv.l2)
     cells: list[Cell] = []
-    for event in fold_cells(features, fold_of, k, config):
+    weighting = load_weighting(config.model.class_weight, classes)
+    for event in fold_cells(features, fold_of, k, config, weighting):
         if isinstance(event, Cell):
             cells.append(event)
         yield event
@@ -125,13 +129,14 @@ def cross_validate(
     l2 = chosen_l2(choice, config)
 
     cell_began = time.perf_counter()
-    everything = make_problem(features, np.arange(len(y)), l2, k, config)
+    everything = make_problem(features, np.arange(len(y)), l2, k, config, weighting)
     *_, final = iterates(everything, config, None)
     bound, seconds = proven_gap(everything, final), time.perf_counter() - cell_began
     cells.append(_cell(None, everything.l2, final, bound, (None, None), [], seconds))
     yield cells[-1]
     model = make_model(everything, final.W, final.b, classes, features.key)
-    test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y)
+    weights = everything.part.class_weights
+    test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y, weights)
     metrics = {
         "loss": config.model.loss,
         "solver": config.solver_name,
@@ -146,6 +151,7 @@ def cross_validate(
         "chosen_l2": l2,
         "nested": None,
         "groups": groups and groups.facts,
+        "class_weights": None if weights is None else dict(zip(classes, weights.tolist(), strict=True)),
         "n_train": len(y),
         "n_test": len(features.test.y),
         "train_accuracy": final.at.accuracy,
@@ -160,21 +166,26 @@ def cross_validate(
     return Outcome(metrics, [asdict(cell) for cell in cells], model)
 
 
-def _way(features: Features, config: Config) -> Callable[..., Iterator[Cell | Progress]]:
+def _way(
+    features: Features, config: Config, weighting: Weighting | None
+) -> Callable[..., Iterator[Cell | Progress]]:
     if config.solver_name == "newton":
         return _folds_together
-    if config.solver_name == "closed" and features.train.X.shape[1] <= MOST_EIGEN:
+    # One Gram matrix for all folds would want one a class where each fold has its own weights.
+    if config.solver_name == "closed" and features.train.X.shape[1] <= MOST_EIGEN and not weighting:
         return _by_ridge_path
     return _fold_by_fold
 
 
-def _fold_by_fold(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
+def _fold_by_fold(
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+) -> Iterator[Cell]:
     """Every cell by itself, each fold from the strongest l2 to the weakest."""
-    X, y = features.train.X, features.train.y
+    y = features.train.y
     for fold in range(config.cv.folds):
         rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        part = make_problem(features, rows, 0.0, k, config).part
-        validation = Part(X, held, y[held], part.scaling)
+        part = make_problem(features, rows, 0.0, k, config, weighting).part
+        validation = held_part(part, held, y[held])
         last: Iterate | None = None
         for l2 in reversed(config.cv.l2):
             began = time.perf_counter()
@@ -198,7 +209,9 @@ def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scalin
     ]
 
 
-def _by_ridge_path(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell]:
+def _by_ridge_path(
+    features: Features, fold_of: Array, k: int, config: Config, _: Weighting | None
+) -> Iterator[Cell]:
     X, y, began = features.train.X, features.train.y, time.perf_counter()
     scalings = _scalings(features, fold_of, config)
     for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, list(config.cv.l2), k):
@@ -211,13 +224,16 @@ def _by_ridge_path(features: Features, fold_of: Array, k: int, config: Config) -
         began = now
 
 
-def _folds_together(features: Features, fold_of: Array, k: int, config: Config) -> Iterator[Cell | Progress]:
+def _folds_together(
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+) -> Iterator[Cell | Progress]:
     """All folds in lockstep by Newton's method, from the strongest l2 to the weakest, started at the last."""
     X, y, folds = features.train.X, features.train.y, config.cv.folds
     scalings = _scalings(features, fold_of, config)
     W, b = np.zeros((folds, k, X.shape[1])), np.zeros((folds, k))
     holds, none = np.arange(folds), np.zeros(folds)
-    problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, none, k, config.seed)
+    weights = np.stack([weighting.of(y[fold_of != fold], k) for fold in holds]) if weighting else None
+    problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, none, k, config.seed, weights)
     options = config.solver.options(config.solver_name)
     known: list[Value] | None = None
     for l2 in reversed(config.cv.l2):

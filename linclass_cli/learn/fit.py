@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.class_weights import Weighting, load_weighting
 from linclass_cli.config import Config
 from linclass_cli.errors import InputError
 from linclass_cli.groups import load_groups
@@ -97,14 +98,16 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
     split = config.split
     rows, held = hold_out(y, split.val_fraction, config.seed, split.stratify, groups.of if groups else None)
     check_classes(y[rows], k, "the training part")
-    problem = make_problem(features, rows, config.model.l2, k, config)
-    validation = Part(features.train.X, held, y[held], problem.part.scaling) if len(held) else None
+    weighting = load_weighting(config.model.class_weight, classes)
+    problem = make_problem(features, rows, config.model.l2, k, config, weighting)
+    validation = held_part(problem.part, held, y[held]) if len(held) else None
     fitted = yield from fit(problem, validation, config, classes, features.key)
     model = fitted.model
     if config.model.calibrate and validation is not None:
         temperature = fit_temperature(part_scores(validation, model.weight, model.bias), validation.y)
         model = replace(model, temperature=temperature, calibrated=True)
-    test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y)
+    weights = problem.part.class_weights
+    test_loss, test_accuracy = evaluate_model(model, features.test.X, features.test.y, weights)
     metrics = {
         "loss": config.model.loss,
         "solver": config.solver_name,
@@ -113,6 +116,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
         "n_val": len(held),
         "n_test": len(features.test.y),
         "groups": groups and groups.facts,
+        "class_weights": None if weights is None else dict(zip(classes, weights.tolist(), strict=True)),
         "train_accuracy": fitted.best.train_accuracy,
         "val_accuracy": fitted.best.val_accuracy,
         "test_accuracy": test_accuracy,
@@ -131,11 +135,19 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
     return Outcome(metrics, [asdict(step) for step in fitted.steps], model)
 
 
-def make_problem(features: Features, rows: Any, l2: float, k: int, config: Config) -> Problem:
-    """The problem of the given training rows, with a scaling learned from them alone."""
+def make_problem(
+    features: Features, rows: Any, l2: float, k: int, config: Config, weighting: Weighting | None = None
+) -> Problem:
+    """The problem of the given training rows, with a scaling, and class weights, learned from them alone."""
     X, y = features.train.X, features.train.y
     scaling = fit_scaling(config.model.scale, X, rows)
-    return Problem(Part(X, rows, y[rows], scaling), config.model.loss, l2, k, config.seed)
+    weights = weighting.of(y[rows], k) if weighting else None
+    return Problem(Part(X, rows, y[rows], scaling, weights), config.model.loss, l2, k, config.seed)
+
+
+def held_part(trained: Part, rows: Any, y: Any) -> Part:
+    """Other rows of the same features, scaled and weighed as those that were trained on; labels y (m,)."""
+    return replace(trained, rows=rows, y=y)
 
 
 def make_model(problem: Problem, W: Any, b: Any, classes: tuple[str, ...], feature_key: str) -> Model:
@@ -152,14 +164,16 @@ def make_model(problem: Problem, W: Any, b: Any, classes: tuple[str, ...], featu
     )
 
 
-def evaluate_model(model: Model, X: Any, y: Any) -> tuple[float, float]:
+def evaluate_model(model: Model, X: Any, y: Any, class_weights: Any = None) -> tuple[float, float]:
     """(mean loss, accuracy) of a stored model on features X (n, d) and labels y (n,).
+
+    The loss is that of the objective: weighed, where there are class_weights (k,).
 
     Raises InputError where the features are not those that the model was made for.
     """
     if X.shape[1] != model.weight.shape[1]:
         raise InputError(f"the model wants {model.weight.shape[1]} features, and there are {X.shape[1]}")
-    part = Part(X, np.arange(len(y)), y, Scaling(model.mean, model.factor))
+    part = Part(X, np.arange(len(y)), y, Scaling(model.mean, model.factor), class_weights)
     return evaluate(part, model.loss, model.weight, model.bias)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
-from linclass_cli.learn.objective import Part, Value
+from linclass_cli.learn.objective import Part, Value, kernel_weights
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_ROWS
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
@@ -39,12 +39,17 @@ class FoldProblems:
         l2: Array,
         k: int,
         seed: int,
+        class_weights: Array | None = None,
     ) -> None:
-        """X (n, d), y (n,), fold_of (n,); holds (P,), l2 (P,) and a scaling for each of the P problems."""
+        """X (n, d), y (n,), fold_of (n,); holds (P,), l2 (P,) and a scaling for each of the P problems.
+
+        class_weights (P, k): each problem's, or None.
+        """
         n, d = X.shape
         self.shape, self.rows, self.l2 = (len(holds), k, d), n, np.asarray(l2, np.float64)
         self.X, self.y, self.fold_of, self.holds = X, y, fold_of, holds
         self.name, self.loss = loss, LOSS_NUMBER[loss]
+        self.class_weights = class_weights
         self.base = scalings[0]
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
@@ -64,7 +69,8 @@ class FoldProblems:
             dW, db = np.zeros((trained * k, d), V.dtype), np.zeros(trained * k)
             losses, correct = np.zeros(p), np.zeros(p, np.int64)
             data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(V[order]), _rows(v[order])
-            sum_block(*data, k, trained, self.loss, 0.0, dW, db, losses, correct)
+            weights = self._weights(which[order])
+            sum_block(*data, k, trained, self.loss, 0.0, weights, dW, db, losses, correct)
             dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
             for part, (first, last) in enumerate(((0, trained), (trained, p))):
                 sums[t, part, order[first:last]] = losses[first:last]
@@ -100,7 +106,8 @@ class FoldProblems:
             curvature_block(*data, k, self.loss, 0.0, Q, 0)
             self.Q[t] = Q
             for i, one in enumerate(train):
-                mean = mean_curvature(self.name, Q[i * k : (i + 1) * k], self.y[rows])
+                own = None if self.class_weights is None else self.class_weights[which[one]]
+                mean = mean_curvature(self.name, Q[i * k : (i + 1) * k], self.y[rows], own)
                 sums[t, one], rows_of[t, one] = len(rows) * mean, len(rows)
 
         _do(self.blocks, each)
@@ -115,8 +122,8 @@ class FoldProblems:
 
         def each(t: int, rows: Array, train: Array, _: Array) -> None:
             dW, db = np.zeros((len(train) * k, d), W.dtype), np.zeros(len(train) * k)
-            data = self.X, rows, self.mean, self.factor, _rows(W[train]), _rows(b[train])
-            hessian_block(*data, k, self.loss, self.Q[t], 0, dW, db)
+            data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(W[train]), _rows(b[train])
+            hessian_block(*data, k, self.loss, self._weights(self.bent[train]), self.Q[t], 0, dW, db)
             dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
 
         _do(self.blocks, each)
@@ -128,6 +135,11 @@ class FoldProblems:
         """About X'X / n of the features as the first problem sees them."""
         rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
         return Gram(gram(Part(self.X, rows, self.y[rows], self.base)))
+
+    def _weights(self, problems: Array) -> Array:
+        """The class weights of some problems as the kernels take them."""
+        own = None if self.class_weights is None else self.class_weights[problems]
+        return kernel_weights(own, self.shape[1], self.X.dtype)
 
     def _for_tiles(self, which: Array, W: Array, b: Array) -> tuple[Array, Array]:
         """Weights (p, k, d) and biases (p, k) that give the same scores on features as tiles have them."""

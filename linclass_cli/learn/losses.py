@@ -240,6 +240,20 @@ def ridge_rows(S: Array, y: Array, out: Array) -> None:
             out[i] += 0.5 * (s[i] * s[i])
 
 
+@kernel(inner=True)
+def weigh_rows(S: Array, y: Array, weights: Array, out: Array) -> None:
+    """Losses out (m,) and derivatives S (k, m) times the weight of each image's class; weights (k,)."""
+    k, m = S.shape
+    share = np.empty(m, S.dtype)
+    for i in range(m):
+        share[i] = weights[y[i]]
+        out[i] *= share[i]
+    for j in range(k):
+        s = S[j]
+        for i in range(m):
+            s[i] *= share[i]
+
+
 LOSSES: dict[str, Callable[[Array, Array, Array], None]] = {
     "softmax": softmax_rows,
     "hinge": hinge_rows,
@@ -348,14 +362,17 @@ def sums_by_class(Q: Array, y: Array) -> Array:
     return sums
 
 
-def mean_curvature(loss: str, Q: Array, y: Array) -> Array:
+def mean_curvature(loss: str, Q: Array, y: Array, weights: Array | None = None) -> Array:
     """The mean of d2loss/dS2 over images, float64 (k, k); Q (k, m) as :func:`curvature_rows` left it.
 
-    Columns of zeros count as images: whoever has them divides by another number.
+    Columns of zeros count as images: whoever has them divides by another number. weights (k,): of classes.
     """
     k, m = Q.shape
+    P = Q
+    if weights is not None:
+        Q = Q * weights.astype(Q.dtype)[y]
     if loss == "softmax":
-        return np.asarray((np.diag(Q.sum(axis=1, dtype=np.float64)) - Q @ Q.T) / m, np.float64)
+        return np.asarray((np.diag(Q.sum(axis=1, dtype=np.float64)) - Q @ P.T) / m, np.float64)
     total = np.diag(np.abs(Q).sum(axis=1, dtype=np.float64))
     if loss == "hinge":
         pulls = sums_by_class(Q, y)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.class_weights import Weighting, load_weighting
 from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
 from linclass_cli.learn.crossval import (
@@ -25,10 +26,10 @@ from linclass_cli.learn.crossval import (
     fold_rows,
     iterates,
 )
-from linclass_cli.learn.fit import make_problem
+from linclass_cli.learn.fit import held_part, make_problem
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.metrics import wilson_interval
-from linclass_cli.learn.objective import Part, evaluate
+from linclass_cli.learn.objective import evaluate
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Block, Features
 
@@ -62,6 +63,7 @@ def nested_cross_validate(
     y, k = features.train.y, len(classes)
     groups = load_groups(config.split.groups, len(y))
     of = groups.of if groups else None
+    weighting = load_weighting(config.model.class_weight, classes)
     fold_of = fold_rows(y, k, config, of)
     outers = []
     for fold in range(config.cv.folds):
@@ -69,12 +71,12 @@ def nested_cross_validate(
         inside = replace(features, train=Block(features.train.X[rows], y[rows]))
         inner_folds = fold_rows(y[rows], k, config, None if of is None else _renumbered(of[rows]))
         cells = []
-        for event in fold_cells(inside, inner_folds, k, config):
+        for event in fold_cells(inside, inner_folds, k, config, weighting):
             if isinstance(event, Cell):
                 cells.append(event)
             yield Inner(fold, event)
         l2 = chosen_l2(choose(*_table(cells, config)), config)
-        outers.append(_judge(features, fold, fold_of, l2, k, config))
+        outers.append(_judge(features, fold, fold_of, l2, k, config, weighting))
         yield outers[-1]
     seconds = time.perf_counter() - began
     outcome = yield from cross_validate(features, classes, config)
@@ -108,13 +110,21 @@ def summary(outers: list[Outer]) -> dict[str, Any]:
     }
 
 
-def _judge(features: Features, fold: int, fold_of: Array, l2: float, k: int, config: Config) -> Outer:
+def _judge(
+    features: Features,
+    fold: int,
+    fold_of: Array,
+    l2: float,
+    k: int,
+    config: Config,
+    weighting: Weighting | None,
+) -> Outer:
     """Fit on everything but the fold, and count on the fold."""
-    X, y = features.train.X, features.train.y
+    y = features.train.y
     held = np.flatnonzero(fold_of == fold)
-    problem = make_problem(features, np.flatnonzero(fold_of != fold), l2, k, config)
+    problem = make_problem(features, np.flatnonzero(fold_of != fold), l2, k, config, weighting)
     *_, last = iterates(problem, config, None)
-    part = Part(X, held, y[held], problem.part.scaling)
+    part = held_part(problem.part, held, y[held])
     return Outer(fold, l2, evaluate(part, problem.loss, last.W, last.b)[1], len(held))
 
 

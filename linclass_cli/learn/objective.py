@@ -1,5 +1,8 @@
 """The objective, mean(loss) + l2/2 * ||W||^2 with the bias unpenalised, and its gradient, in one pass over X.
 
+With weights of classes it is mean(weight of the class * loss) + l2/2 * ||W||^2: scikit-learn's class_weight,
+with the same map of C; images are counted, not weighed, so that weights of 2 count as every image twice.
+
 Its map to others, in one place: scikit-learn's and LIBLINEAR's ``C`` is 1 / (n * l2); the course's
 ``lambda * ||W||^2`` is l2 = 2 * lambda.
 """
@@ -22,13 +25,15 @@ class Part:
     """Some rows of the features, as a model sees them: nothing is copied.
 
     X float32 or float64 (n, d), all images of the store; rows int64 (m,), those of this part; y int64 (m,),
-    their labels in 0 .. k-1; scaling, applied to each row on the way through the cache.
+    their labels in 0 .. k-1; scaling, applied to each row on the way through the cache; class_weights float64
+    (k,), by which each loss is multiplied, or None.
     """
 
     X: Array
     rows: Array
     y: Array
     scaling: Scaling
+    class_weights: Array | None = None
 
     @property
     def m(self) -> int:
@@ -40,12 +45,17 @@ class Part:
 
     def take(self, positions: Array) -> Part:
         """The part of the rows at these positions, int64."""
-        return Part(self.X, self.rows[positions], self.y[positions], self.scaling)
+        return replace(self, rows=self.rows[positions], y=self.y[positions])
 
     def shifted(self, shift: Array) -> Part:
         """The part whose scaled features are those of this one minus ``shift`` (d,)."""
         scaling = Scaling(self.scaling.mean + shift / self.scaling.factor, self.scaling.factor)
-        return Part(self.X, self.rows, self.y, scaling)
+        return replace(self, scaling=scaling)
+
+    def masses(self, k: int) -> Array:
+        """The sum of the weights of each class's rows, float64 (k,): without weights, their numbers."""
+        counts = np.bincount(self.y, minlength=k).astype(np.float64)
+        return counts if self.class_weights is None else counts * self.class_weights
 
 
 @dataclass(frozen=True)
@@ -134,21 +144,23 @@ def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> 
             curvature_block(X, rows[at], y[at], mean, factor, W, b, k, number, width, Q, at.start)
 
     in_chunks(work, blocks)
-    return Q, mean_curvature(loss, Q, y)
+    return Q, mean_curvature(loss, Q, y, part.class_weights)
 
 
 def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[Array, Array]:
     """The Hessian of the mean loss (without l2) where Q was made, times (V (k, d), v (k,)); one pass."""
-    X, rows, _, mean, factor = _arrays(part)
+    X, rows, y, mean, factor = _arrays(part)
     k, d = V.shape
     V, v, number = _as(V, X.dtype), _as(v, X.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
     dW, db = np.zeros((blocks, k, d), X.dtype), np.zeros((blocks, k))
+    weights = kernel_weights(part.class_weights, k, X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
-            hessian_block(X, rows[at], mean, factor, V, v, k, number, Q, at.start, dW[t], db[t])
+            block = X, rows[at], y[at], mean, factor
+            hessian_block(*block, V, v, k, number, weights, Q, at.start, dW[t], db[t])
 
     in_chunks(work, blocks)
     return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0) / part.m
@@ -164,12 +176,14 @@ def _pass(
     blocks, trained = count_blocks(part.m, k, d), int(with_gradient)
     dW, db = np.zeros((blocks, trained * k, d), X.dtype), np.zeros((blocks, trained * k))
     losses, correct = np.zeros((blocks, 1)), np.zeros((blocks, 1), np.int64)
+    weights = kernel_weights(part.class_weights, k, X.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             at = _block(t, blocks, part.m)
             block = X, rows[at], y[at], mean, factor
-            sum_block(*block, W, b, k, trained, number, width, dW[t], db[t], losses[t], correct[t])
+            into = dW[t], db[t], losses[t], correct[t]
+            sum_block(*block, W, b, k, trained, number, width, weights, *into)
 
     in_chunks(work, blocks)
     return float(losses.sum()), int(correct.sum()), dW.sum(axis=0, dtype=np.float64), db.sum(axis=0)
@@ -183,6 +197,13 @@ def _arrays(part: Part) -> tuple[Array, Array, Array, Array, Array]:
     """X, rows, y, mean and factor as the kernels take them."""
     dtype = part.X.dtype
     return part.X, part.rows, part.y, _as(part.scaling.mean, dtype), _as(part.scaling.factor, dtype)
+
+
+def kernel_weights(class_weights: Array | None, k: int, dtype: Any) -> Array:
+    """Weights (k,) or (P, k) as the kernels take them, (P, k); (0, k) for None."""
+    if class_weights is None:
+        return np.empty((0, k), dtype)
+    return _as(class_weights.reshape(-1, k), dtype)
 
 
 def _as(values: Array, dtype: Any) -> Array:

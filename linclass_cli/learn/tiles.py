@@ -21,7 +21,14 @@ import numpy as np
 
 from linclass_cli.jit import kernel
 from linclass_cli.learn.lanes import dots, outers, scale
-from linclass_cli.learn.losses import Array, count_correct, curvature_rows, loss_rows, times_curvature
+from linclass_cli.learn.losses import (
+    Array,
+    count_correct,
+    curvature_rows,
+    loss_rows,
+    times_curvature,
+    weigh_rows,
+)
 
 TILE_VALUES = 16384  # 64 KiB of float32: twice the first-level cache, and at home in the second
 LINE = 16  # floats that rows are padded to: 64 bytes of float32
@@ -96,6 +103,7 @@ def sum_block(
     trained: int,
     loss: int,
     width: float,
+    class_weights: Array,
     dW: Array,
     db: Array,
     sums: Array,
@@ -104,8 +112,8 @@ def sum_block(
     """One block of a pass: each problem's sum of losses and correct rows, added to sums and counts (P,).
 
     X (n, d), rows and y (m,) of this block, mean and factor (d,), W (P k, d), b (P k,), all floats of X's
-    dtype. The first ``trained`` problems add their gradient's sums to dW (trained k, d), db (trained k,); the
-    others are only valued.
+    dtype; class_weights (P, k), or (0, k) where every class counts as one. The first ``trained`` problems add
+    their gradient's sums to dW (trained k, d), db (trained k,); the others are only valued.
     """
     m = rows.shape[0]
     d = X.shape[1]
@@ -123,6 +131,8 @@ def sum_block(
             own = S[p * k : (p + 1) * k]
             counts[p] += count_correct(own, labels, size)
             loss_rows(loss, width, own, labels, losses)
+            if class_weights.shape[0] > 0:
+                weigh_rows(own, labels, class_weights[p], losses)
             for i in range(size):
                 sums[p] += losses[i]
         look_ahead(rows, start + R, ahead)
@@ -168,12 +178,14 @@ def curvature_block(
 def hessian_block(
     X: Array,
     rows: Array,
+    y: Array,
     mean: Array,
     factor: Array,
     V: Array,
     v: Array,
     k: int,
     loss: int,
+    class_weights: Array,
     Q: Array,
     first: int,
     dW: Array,
@@ -186,6 +198,7 @@ def hessian_block(
     T, S = room(R, d, X), np.empty((V.shape[0], R), X.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
     direction, sums, ahead = roomy(V), room(V.shape[0], d, X), np.zeros(R, np.int64)
+    labels, unused = np.zeros(R, np.int64), np.zeros(R, np.float64)
     for start in range(0, m, R):
         size = min(R, m - start)
         load(X, rows[start : start + size], center, stretch, T)
@@ -193,6 +206,9 @@ def hessian_block(
         for p in range(V.shape[0] // k):
             own = slice(p * k, (p + 1) * k)
             times_curvature(loss, Q[own], first + start, size, S[own])
+            if class_weights.shape[0] > 0:
+                labels[:size] = y[start : start + size]
+                weigh_rows(S[own], labels, class_weights[p], unused)
         look_ahead(rows, start + R, ahead)
         outers(S, T, size, sums, X, ahead)
         add_rows(S, size, db)

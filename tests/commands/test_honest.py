@@ -49,3 +49,20 @@ def test_groups_are_checked_before_anything_is_computed(linclass):
     assert linclass("evaluate", m["run"], "--json").json["accuracy"] == m["test_accuracy"]
     m = linclass("cv", *FAST, "--groups", "groups.txt", "--folds", "3", "--l2", "0.1", "--json").json
     assert m["groups"]["count"] == 60
+
+
+def test_class_weights_are_in_the_record_and_change_the_fit(linclass):
+    plain = linclass("train", *FAST, "--json").json
+    even = linclass("train", *FAST, "--class-weight", "balanced", "--json").json
+    assert plain["class_weights"] is None
+    assert set(even["class_weights"]) == {"brick", "cell", "grass", "gravel", "moon", "text"}
+    Path("w.json").write_text('{"text": 20}')
+    heavy = linclass("train", *FAST, "--class-weight", "w.json", "--json").json
+    assert heavy["class_weights"] == {**dict.fromkeys(even["class_weights"], 1.0), "text": 20.0}
+    recall = [linclass("evaluate", m["run"], "--json").json["per_class"][5]["recall"] for m in (plain, heavy)]
+    assert recall[1] > recall[0]
+    record = json.loads((Path(heavy["path"]) / "run.json").read_text())
+    assert record["config"]["model"]["class_weight"] == "w.json"
+    assert linclass("cv", *FAST, "--class-weight", "w.json", "--folds", "2", "--l2", "0.1").code == 0
+    result = linclass("train", *FAST, "--class-weight", "balancd")
+    assert (result.code, "balanced" in result.error) == (4, True)

@@ -35,7 +35,7 @@ def closed(problem: Problem) -> Iterator[Iterate]:
     if not np.isfinite(gram).all():
         raise InputError(_NOT_FINITE)
     gram[np.diag_indices(part.d)] += l2
-    share = np.bincount(part.y, minlength=k) / part.m
+    share = _shares(part, k)
     W = _solve(gram, cross, l2)
     b = share - W @ mean
     at = objective(problem, W, b)
@@ -56,10 +56,14 @@ def _by_rows(problem: Problem) -> Iterate:
     """
     part, l2, k = problem.part, problem.l2, problem.k
     X = scaled(part, slice(None)).astype(np.float64)
-    mean = X.mean(axis=0)
+    weights = None if part.class_weights is None else part.class_weights[part.y]
+    mean = np.average(X, axis=0, weights=weights)
     X -= mean
-    share = np.bincount(part.y, minlength=k) / part.m
+    share = _shares(part, k)
     Y = np.eye(k)[part.y] - share
+    if weights is not None:
+        X *= np.sqrt(weights)[:, None]
+        Y *= np.sqrt(weights)[:, None]
     gram = X @ X.T
     if not np.isfinite(gram).all():
         raise InputError(_NOT_FINITE)
@@ -86,15 +90,22 @@ def _covariances(part: Part, k: int) -> tuple[Array, Array, Array]:
     some = part.take(np.arange(min(part.m, max(1, TILE_VALUES // part.d))))
     center = scaled(some, slice(None)).mean(axis=0, dtype=np.float64)
     gram, cross, total = moments(part.shifted(center), k)
-    mean = total / part.m
-    share = np.bincount(part.y, minlength=k) / part.m
-    gram = gram / part.m - np.outer(mean, mean)
-    return gram, (cross / part.m - np.outer(share, mean)).T, mean + center
+    mass = part.masses(k).sum()
+    mean, share, heft = total / mass, _shares(part, k), mass / part.m
+    gram = gram / part.m - heft * np.outer(mean, mean)
+    return gram, (cross / part.m - heft * np.outer(share, mean)).T, mean + center
+
+
+def _shares(part: Part, k: int) -> Array:
+    """The mean of the one-hot labels, by their weights, (k,)."""
+    masses = part.masses(k)
+    return np.asarray(masses / masses.sum())
 
 
 def moments(part: Part, k: int) -> tuple[Array, Array, Array]:
     """Sums over the rows of the scaled features: of x x' (d, d), of onehot x' (k, d), of x (d,); float64.
 
+    Each row counts by the weight of its class.
     Products are in the features' own precision.
     """
     d, dtype = part.d, part.X.dtype
@@ -106,13 +117,16 @@ def moments(part: Part, k: int) -> tuple[Array, Array, Array]:
         T = scaled(part, at)
         onehot = np.zeros((len(T), k), dtype)
         onehot[np.arange(len(T)), part.y[at]] = 1
-        total += T.sum(axis=0, dtype=np.float64)
-        cross += onehot.T @ T
+        weighed = T
+        if part.class_weights is not None:
+            weighed = T * part.class_weights.astype(dtype)[part.y[at]][:, None]
+        total += weighed.sum(axis=0, dtype=np.float64)
+        cross += onehot.T @ weighed
 
-        def work(spans: Spans, T: Array = T) -> None:
+        def work(spans: Spans, T: Array = T, weighed: Array = weighed) -> None:
             for i, _ in spans:
                 columns = slice(stripes[i], stripes[i] + stripes.step)
-                gram[:, columns] += T.T @ T[:, columns]
+                gram[:, columns] += T.T @ weighed[:, columns]
 
         in_chunks(work, len(stripes))
     return gram, cross, total

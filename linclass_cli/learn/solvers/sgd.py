@@ -8,8 +8,8 @@ import numpy as np
 
 from linclass_cli.jit import kernel
 from linclass_cli.learn.lanes import dots, outers
-from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows
-from linclass_cli.learn.objective import Problem, objective
+from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows, weigh_rows
+from linclass_cli.learn.objective import Problem, kernel_weights, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.tiles import add_rows, load, look_ahead, room, roomy, tile_rows
 
@@ -26,6 +26,7 @@ def _epoch(
     l2: float,
     rate: float,
     momentum: float,
+    class_weights: Array,
     W: Array,
     b: Array,
     step_W: Array,
@@ -33,8 +34,9 @@ def _epoch(
 ) -> None:
     """One pass in the given order: for each batch, step = momentum * step - rate * gradient; W += step.
 
-    X (n, d), order (m,) rows of X, y (m,) their labels in that order; W, step_W (k, d), b, step_b (k,) change
-    in place. One thread: each batch needs the weights that the one before it left.
+    X (n, d), order (m,) rows of X, y (m,) their labels in that order; class_weights (1, k), or (0, k) for
+    none; W, step_W (k, d), b, step_b (k,) change in place. One thread: each batch needs the weights that the
+    one before it left.
     """
     m = order.shape[0]
     k, d = W.shape
@@ -56,6 +58,8 @@ def _epoch(
             load(X, order[start : start + size], center, stretch, T)
             dots(T, R, weights, b, S)
             loss_rows(loss, 0.0, S, labels, losses)
+            if class_weights.shape[0] > 0:
+                weigh_rows(S, labels, class_weights[0], losses)
             look_ahead(order, start + size, ahead)
             outers(S, T, size, dW, X, ahead)
             add_rows(S, size, db)
@@ -91,11 +95,13 @@ def sgd(
     b = np.zeros(problem.k, dtype)
     step_W, step_b = np.zeros_like(W), np.zeros_like(b)
     mean, factor = part.scaling.mean.astype(dtype), part.scaling.factor.astype(dtype)
+    weights = kernel_weights(part.class_weights, problem.k, dtype)
     for epoch in range(epochs):
         order = rng.permutation(part.m)
         rate = learning_rate / (1.0 + decay * epoch)
         rows, y = part.rows[order], part.y[order]
-        _epoch(part.X, rows, y, mean, factor, batch_size, number, l2, rate, momentum, W, b, step_W, step_b)
+        data = part.X, rows, y, mean, factor
+        _epoch(*data, batch_size, number, l2, rate, momentum, weights, W, b, step_W, step_b)
         at = objective(problem, W, b)
         check_finite(at, epoch + 1, f"SGD diverged; take a learning rate below {learning_rate}")
         yield Iterate(epoch + 1, W.copy(), b.copy(), at)
