@@ -13,6 +13,8 @@ from linclass_cli.errors import InputError
 SUFFIXES = {
     *(".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm"),
     *(".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+    # Pictures that cannot be read here: not to be passed over as if they were none.
+    *(".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".nef", ".psd"),
 }
 # What the parts of a dataset are called; a validation part is one more for training, or stands for the test.
 PARTS = {
@@ -46,18 +48,18 @@ class Listing:
     ignored: list[str] = field(default_factory=list)
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, leave_out: Path | None = None) -> Listing:
     """The pictures below ``root``: ``[PART/]CLASS/…/file``, in the order of their paths.
 
-    Links are followed to files within ``root`` only. Raises InputError where there are no folders of classes,
-    or one of them has no picture.
+    The folder ``leave_out`` (the cache may stand in there) is no class. Links are followed to files within
+    ``root`` only. Raises InputError where there are no folders of classes, or one of them has no picture.
     """
     listing = Listing()
-    places = _parts(root)
+    places = _parts(root, leave_out)
     if not places:
         _no_classes(root, root)
     for part, folder in places:
-        classes = [entry for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+        classes = _folders(folder, leave_out)
         _pass_over(folder, root, listing)
         if not classes:
             _no_classes(folder, root)
@@ -65,9 +67,15 @@ def list_folder(root: Path) -> Listing:
     return listing
 
 
-def _parts(root: Path) -> list[tuple[str, Path]]:
+def _folders(folder: Path, leave_out: Path | None) -> list[os.DirEntry[str]]:
+    out = leave_out and leave_out.resolve()
+    found = [entry for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+    return [entry for entry in found if Path(entry.path).resolve() != out]
+
+
+def _parts(root: Path, leave_out: Path | None) -> list[tuple[str, Path]]:
     """The parts and their folders: those that are called so and hold folders, or the root itself."""
-    folders = [entry for entry in _entries(root) if entry.is_dir(follow_symlinks=False)]
+    folders = _folders(root, leave_out)
     named = {entry.name.lower(): Path(entry.path) for entry in folders if entry.name.lower() in PARTS}
     parts = [(PARTS[name], path) for name, path in named.items()]
     holding = [place for place in parts if any(entry.is_dir() for entry in _entries(place[1]))]

@@ -78,7 +78,7 @@ def import_dataset(
     """
     began = time.perf_counter()
     check_dataset_name(name)
-    source = find_source(path, order.keys)
+    source = find_source(path, order.keys, cache_dir)
     mark = source.fingerprint([order.test_fraction, asdict(order.wish)])
     held = _held(name, cache_dir, notice)
     if held and not order.force and held.fingerprint == mark:

@@ -17,7 +17,7 @@ from linclass_cli.errors import InputError
 _UNSHOWABLE = {"Cc", "Cs", "Zl", "Zp"}
 _TURNS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
 MOST_CLASSES = 100_000
-_LONGEST = 200  # characters of a class's name
+_LONGEST = 255  # characters of a class's name: as long as a folder's may be
 
 
 def shown(text: str | bytes) -> str:

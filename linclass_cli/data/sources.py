@@ -77,8 +77,8 @@ class Tables:
         return stage_tables(self.tables, wish, file, advance)
 
 
-def find_source(path: Path, keys: Keys) -> Source:
-    """What is at a path.
+def find_source(path: Path, keys: Keys, cache_dir: Path) -> Source:
+    """What is at a path; the cache is no part of it.
 
     Raises:
         MissingError: there is nothing, or no pyarrow to read it with.
@@ -90,7 +90,7 @@ def find_source(path: Path, keys: Keys) -> Source:
     suffix = path.suffix.lower()
     if path.is_dir():
         files = _array_files(path)
-        return _tables(path, files, keys) if files else Pictures(str(path), list_folder(path))
+        return _tables(path, files, keys) if files else Pictures(str(path), list_folder(path, cache_dir))
     if not path.is_file():
         raise InputError(f"{path}: it is no regular file; give {_KINDS}")
     if suffix in SUFFIXES:

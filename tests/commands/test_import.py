@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from linclass_cli.data.readers import load_dataset
+from tests.commands.test_errors import spawn
 
 KEYS = {
     *("dataset", "path", "n_train", "n_test", "classes", "image_shape", "cached", "seconds", "skipped"),
@@ -162,6 +165,31 @@ def test_names_of_all_kinds(linclass):
     made = linclass(*PETS, "--json").json
     assert made["classes"] == ["caf\\xe9", "größe", "é", "猫 und\\thund"]
     assert linclass("train", "--data", "pets", "--feature", "pixels").code == 0
+
+
+def test_the_folder_that_one_stands_in(linclass, monkeypatch):
+    photos()
+    monkeypatch.chdir("photos")
+    for cached in (False, True):
+        made = linclass("import", ".", "--name", "pets", "--json").json
+        assert (made["classes"], made["cached"]) == (["cat", "dog"], cached)
+
+
+def test_an_interrupt_ends_an_import_at_once(tmp_path):
+    save(str(tmp_path / "photos/cat/0.png"), np.tile(picture(0, 500), (4, 4, 1)))
+    for link in range(1, 2000):
+        os.link(tmp_path / "photos/cat/0.png", tmp_path / f"photos/cat/{link}.png")
+    shutil.copytree(tmp_path / "photos/cat", tmp_path / "photos/dog", copy_function=os.link)
+    process = spawn(*PETS, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("cache/datasets/.pets*/staged")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in err) == (130, False)
+    assert time.monotonic() - began < 45  # all of it takes minutes
+    assert list((tmp_path / "cache/datasets").iterdir()) == []
 
 
 def test_numbers_are_ordered_as_numbers(linclass):
