@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from typer.exceptions import Exit, TyperException
+from typer.exceptions import Abort, Exit, TyperException
 
 from linclass_cli import __version__
 from linclass_cli.commands import (
@@ -19,10 +19,12 @@ from linclass_cli.commands import (
     config,
     cv,
     demo,
+    doctor,
     download,
     evaluate,
     extract,
     import_,
+    gradcheck,
     plot,
     predict,
     runs,
@@ -31,8 +33,8 @@ from linclass_cli.commands import (
 )
 from linclass_cli.commands.completion import quick_completion
 from linclass_cli.commands.deferred import Group
-from linclass_cli.commands.session import paragraphs
-from linclass_cli.errors import LinclassError, ResourceError, Terminated
+from linclass_cli.commands.session import COMMON_FLAGS, paragraphs
+from linclass_cli.errors import LinclassError, ResourceError, Terminated, did_you_mean
 from linclass_cli.show.tables import notice, print_line
 
 HELP = r"""
@@ -67,10 +69,11 @@ class Program(Group):
             if not error.format_message():  # no arguments: the help has been shown
                 error.show()  # type: ignore[attr-defined]
             else:
-                context = getattr(error, "ctx", None)
-                command = context.command_path if context else "linclass"
-                notice(f"error: {_one_line(error.format_message())}; `{command} --help` shows the usage")
+                notice(f"error: {wrong_usage(error)}")
             return error.exit_code
+        except Abort:  # Ctrl-C before a command has begun, or at a question
+            notice("interrupted")
+            return 130
         except Terminated as error:
             notice("stopped by SIGTERM: finished files are kept, unfinished ones removed; run it again")
             return error.exit_code
@@ -100,6 +103,23 @@ class Program(Group):
         except MemoryError as error:
             notice("error: not enough memory for this; try fewer images or a smaller feature")
             raise Exit(ResourceError.exit_code) from error
+
+
+def wrong_usage(error: Any) -> str:
+    """What is wrong with the command line, what was probably meant, and where the usage is."""
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", "")
+    said = _one_line(error.format_message())
+    if getattr(error, "possibilities", None) is not None and context is not None:
+        flags = [
+            flag
+            for param in context.command.get_params(context)
+            for flag in (*param.opts, *param.secondary_opts)
+        ]
+        said = error.message + did_you_mean(option, flags)
+        if hasattr(context.command, "commands") and option in COMMON_FLAGS:
+            said = f"{error.message} here; options stand behind the command, as in `linclass train {option}`"
+    command = context.command_path if context else "linclass"
+    return f"{said}; `{command} --help` shows the usage"
 
 
 def silence_stdout() -> None:
@@ -169,6 +189,8 @@ for module in (
     runs,
     cache,
     warmup,
+    doctor,
+    gradcheck,
     config,
 ):
     module.add(app)

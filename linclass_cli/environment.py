@@ -18,14 +18,14 @@ def environment(threads: int) -> dict[str, Any]:
         "linclass": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _processor(),
+        "cpu": processor(),
         "threads": threads,
-        "blas": _blas(),
+        "blas": blas(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
 
 
-def _blas() -> str:
+def blas() -> str:
     from threadpoolctl import threadpool_info
 
     found = (info for info in threadpool_info() if info.get("user_api") == "blas")
@@ -34,7 +34,7 @@ def _blas() -> str:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

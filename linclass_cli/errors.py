@@ -1,6 +1,7 @@
 """Every error that a user can meet, as one tree, with the exit code each one ends the program with.
 
     LinclassError
+    ├── CheckError        1   a self-check failed: a bug in linclass, without a traceback
     ├── UsageError        2   the command line itself is wrong
     ├── InputError        3   input or settings that cannot be used
     │   └── SettingsError 3   a key of the configuration
@@ -21,6 +22,10 @@ from collections.abc import Mapping, Sequence
 class LinclassError(Exception):
     """What all errors meant for users derive from; ``str()`` of it is one line."""
 
+    exit_code = 1
+
+
+class CheckError(LinclassError):
     exit_code = 1
 
 

@@ -135,7 +135,7 @@ def _read_whole(path: Path) -> bytes | None:
     """What was written, without its digest; None where it is not there, not readable, not ours or damaged."""
     try:
         with path.open("rb") as file:
-            if not _is_trusted(os.fstat(file.fileno())):
+            if not is_trusted(os.fstat(file.fileno())):
                 return None
             content = file.read()
     except OSError:
@@ -144,6 +144,6 @@ def _read_whole(path: Path) -> bytes | None:
     return body if hashlib.sha256(body).digest() == digest else None
 
 
-def _is_trusted(file: os.stat_result) -> bool:
+def is_trusted(file: os.stat_result) -> bool:
     """Whether this user or root owns the file, and not everybody may write it."""
     return file.st_uid in (os.geteuid(), 0) and not file.st_mode & stat.S_IWOTH

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from linclass_cli.config import FILE_NAME, Config, leaves
+from linclass_cli.errors import LinclassError
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -115,6 +116,8 @@ def quick_completion() -> Iterator[None]:
         _completion_classes._sanitize_help_text = plain
         _join_equals()
         yield
+    except LinclassError:  # of an option that checks its value: there is nothing to complete
+        raise SystemExit(0) from None
     finally:
         _completion_classes._sanitize_help_text = drawn  # type: ignore[assignment]
 

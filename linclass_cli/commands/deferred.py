@@ -6,7 +6,7 @@ and a wrong flag need none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
@@ -71,6 +71,18 @@ class Group(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         print_help(self, ctx)
+
+
+def every_command(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The words that call it, and the group or whole command itself: first the group, then what is in it."""
+    yield words, group
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from every_command(command, (*words, name))
+        elif isinstance(command, DeferredCommand) and command.callback:
+            yield (*words, name), command.callback()
+        else:
+            yield (*words, name), command
 
 
 def defer(

@@ -33,6 +33,7 @@ _PANELS = {
     "cv": "Validation",
 }
 _COMMON = "Every command takes"
+COMMON_FLAGS = ("--cache-dir", "--threads", "--config", "--preset", "--json", "--quiet")
 
 
 @dataclass(frozen=True)

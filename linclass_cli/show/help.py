@@ -31,7 +31,8 @@ _EXTRA = re.compile(r"\[(?:default|required)[^\[]*\]$")
 def print_help(command: Any, ctx: Any) -> None:
     """Print the help page of a Typer command or group."""
     width = max(shutil.get_terminal_size().columns, 30)
-    usage = _words(command.get_usage(ctx), BOLD)
+    # Typer writes {RUN...}... for one run or several.
+    usage = _words(re.sub(r"\{(\S+?)(\.\.\.)?\}(\.\.\.)?", r"\1\3", command.get_usage(ctx)), BOLD)
     usage[0] = (usage[0][0], USAGE)
     texts = [without_markup(paragraph) for paragraph in (command.help or "").split("\n\n")]
     lines = [""]
@@ -160,10 +161,11 @@ def _painted(cell: Cell) -> str:
 
 def _style(text: str, style: str) -> str:
     """The text in colour, where there is a terminal that shows it."""
-    return f"\x1b[{style}m{text}\x1b[0m" if style and _colours() else text
+    return f"\x1b[{style}m{text}\x1b[0m" if style and colours() else text
 
 
-def _colours() -> bool:
+def colours() -> bool:
+    """Whether stdout is a terminal that shows colours, and nobody asks for none (NO_COLOR, TERM=dumb)."""
     if os.environ.get("FORCE_COLOR"):
         return True
     dumb = os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))

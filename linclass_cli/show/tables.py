@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from linclass_cli.show.help import colours
+
 
 def print_json(value: Any) -> None:
     """One JSON value on one line of stdout; paths as text."""
@@ -46,7 +48,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         table.add_column(column, justify="right" if right and rows else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+    width = None if sys.stdout.isatty() else 160
+    Console(file=sys.stdout, width=width, color_system="auto" if colours() else None).print(table)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

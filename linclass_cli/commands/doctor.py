@@ -1,0 +1,71 @@
+"""``linclass doctor``: whether everything is as it should be, and what to do where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from linclass_cli.commands.session import Session, command
+from linclass_cli.show.tables import print_line
+
+
+def add(app: typer.Typer) -> None:
+    @command(app, panel="What is there")
+    def doctor(session: Session) -> None:
+        """Look at versions, threads, BLAS, compiled kernels and the cache folder, and say what to do.
+
+        Quick: it reads descriptions and records, not whole files (`linclass cache verify` does), and changes
+        nothing. Exit codes: 0 if all is well, also with notes and warnings; 5 if something is damaged; 6 if
+        something that linclass needs is lacking, or cannot be written.
+
+        Example: linclass doctor
+        """
+        from linclass_cli.doctor import examine, failure
+
+        facts, findings = examine(session.config.cache, session.config.threads)
+        error = failure(findings)
+        answer = {**facts, "findings": [asdict(one) for one in findings], "ok": error is None}
+        session.answer(answer, lambda: _show(facts, answer["findings"]))
+        if error is not None:
+            raise error
+
+
+def _show(facts: dict[str, Any], findings: list[dict[str, str]]) -> None:
+    versions, machine, kernels, cache = (facts[key] for key in ("versions", "machine", "kernels", "cache"))
+    print_line(f"linclass {versions['linclass']}, Python {versions['python']}, {machine['system']}")
+    own = ("linclass", "python", "at")
+    others = [f"{name} {version}" for name, version in versions.items() if name not in own]
+    quota = f", {machine['cpu_quota']:g} of them in this container" if machine["cpu_quota"] else ""
+    lines = {
+        "processor": f"{machine['cpu']}, {machine['cores_allowed']} of {machine['cores']} cores{quota}",
+        "threads": f"{machine['threads']} for kernels; BLAS keeps to 1 beside them",
+        "BLAS": machine["blas"],
+        "packages": ", ".join(others),
+        "kernels": f"{kernels['kernels']}, {kernels['bytes'] / 1e6:.1f} MB, in {kernels['path']}",
+        "cache": _cache_line(cache),
+    }
+    for name, text in lines.items():
+        print_line(f"  {name:<10} {text}")
+    for one in findings:
+        print_line(f"{one['level']}: {one['what']}\n  → {one['mend']}")
+    if all(one["level"] == "note" for one in findings):
+        print_line("all is well")
+
+
+def _cache_line(cache: dict[str, Any]) -> str:
+    if not cache["exists"]:
+        return f"{cache['path']}: not there yet, the first command makes it"
+    held = [
+        *(
+            f"{number} {what}{'s' if number != 1 else ''}"
+            for number, what in (
+                (len(cache["datasets"]), "dataset"),
+                (cache["features"], "feature file"),
+                (cache["runs"], "run"),
+            )
+        ),
+        f"{cache['bytes'] / 1e6:.1f} MB",
+    ]
+    return f"{cache['path']}: {', '.join(held)}; {cache['free_bytes'] / 1e9:.1f} GB are free"
