@@ -23,8 +23,8 @@ from linclass_cli.commands import (
     download,
     evaluate,
     extract,
-    import_,
     gradcheck,
+    import_,
     plot,
     predict,
     runs,
@@ -35,6 +35,7 @@ from linclass_cli.commands.completion import quick_completion
 from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import COMMON_FLAGS, paragraphs
 from linclass_cli.errors import LinclassError, ResourceError, Terminated, did_you_mean
+from linclass_cli.show.streams import silence_stdout
 from linclass_cli.show.tables import notice, print_line
 
 HELP = r"""
@@ -74,6 +75,11 @@ class Program(Group):
         except Abort:  # Ctrl-C before a command has begun, or at a question
             notice("interrupted")
             return 130
+        except SystemExit as error:
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+            silence_stdout()  # a help page whose reader has left: Typer would call that an error
+            return 0
         except Terminated as error:
             notice("stopped by SIGTERM: finished files are kept, unfinished ones removed; run it again")
             return error.exit_code
@@ -120,12 +126,6 @@ def wrong_usage(error: Any) -> str:
             said = f"{error.message} here; options stand behind the command, as in `linclass train {option}`"
     command = context.command_path if context else "linclass"
     return f"{said}; `{command} --help` shows the usage"
-
-
-def silence_stdout() -> None:
-    """Let what is still in stdout's buffer go nowhere, so that leaving does not fail over it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(text: str) -> str:

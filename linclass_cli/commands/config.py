@@ -46,7 +46,7 @@ def add(app: typer.Typer) -> None:
             print_table(
                 ["setting", "value", "from"], [[key, _text(value), source] for key, value, source in table]
             )
-            print_line("in the environment: LINCLASS_ and the setting, as in LINCLASS_CV_FOLDS=10")
+            print_line("in the environment, LINCLASS_CV_FOLDS=10 sets cv.folds")
 
         session.answer(answer, show_table)
 

@@ -6,13 +6,14 @@ the same panels without it.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
+
+from linclass_cli.show.streams import colours, write
 
 # A text that is never broken (what stands behind it, a space or nothing, belongs to it), and its style.
 Piece = tuple[str, str]
@@ -42,8 +43,7 @@ def print_help(command: Any, ctx: Any) -> None:
         lines += _panel(title, rows, width)
     for title, rows in _command_panels(command, ctx).items():
         lines += _panel(title, rows, width)
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()  # now, while somebody catches the error of a reader who has left
+    write("\n".join(lines) + "\n")
 
 
 def _panels(command: Any, ctx: Any) -> dict[str, list[Row]]:
@@ -162,11 +162,3 @@ def _painted(cell: Cell) -> str:
 def _style(text: str, style: str) -> str:
     """The text in colour, where there is a terminal that shows it."""
     return f"\x1b[{style}m{text}\x1b[0m" if style and colours() else text
-
-
-def colours() -> bool:
-    """Whether stdout is a terminal that shows colours, and nobody asks for none (NO_COLOR, TERM=dumb)."""
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    dumb = os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))
-    return sys.stdout.isatty() and not dumb

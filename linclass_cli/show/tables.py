@@ -7,20 +7,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from linclass_cli.show.help import colours
+from linclass_cli.show.streams import colours, write
 
 
 def print_json(value: Any) -> None:
     """One JSON value on one line of stdout; paths as text."""
     import json  # only --json pays for it
 
-    sys.stdout.write(json.dumps(value, default=str, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    write(json.dumps(value, default=str, allow_nan=False) + "\n")
 
 
 def print_line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    write(text + "\n")
 
 
 def notice(text: str) -> None:
@@ -49,7 +47,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     width = None if sys.stdout.isatty() else 160
-    Console(file=sys.stdout, width=width, color_system="auto" if colours() else None).print(table)
+    console = Console(file=sys.stdout, width=width, color_system="auto" if colours() else None)
+    with console.capture() as drawn:  # Rich itself would end the program where a reader has left
+        console.print(table)
+    write(drawn.get())
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -92,8 +92,6 @@ def test_help_has_colours_on_a_terminal_that_shows_them(folder):
     [
         ("train", *FAST, "--loss", "ridge"),
         ("cv", *FAST, "--folds", "2", "--l2", "0.1,1"),
-        ("extract", *FAST, "--force"),
-        ("train", *FAST, "--solver", "sgd", "--epochs", "3"),
     ],
 )
 def test_in_a_pipe_stdout_has_the_result_and_nothing_else(folder, arguments):
@@ -108,21 +106,8 @@ def test_in_a_pipe_stdout_has_the_result_and_nothing_else(folder, arguments):
     assert isinstance(json.loads(with_json.stdout), dict)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "config show",
-        "config show --json",
-        "runs list",
-        "runs show run1",
-        "cache verify",
-        "doctor",
-        "train --help",
-        "gradcheck",
-        "--help",
-    ],
-)
-@pytest.mark.parametrize("reader", ["head -1", "true"])
+@pytest.mark.parametrize("reader", ["true", "head -1"])
+@pytest.mark.parametrize("command", ["config show", "runs list --json", "train --help", "--help"])
 def test_a_reader_who_leaves_is_no_error(folder, command, reader):
     line = f'"{sys.executable}" -m linclass_cli {command} | {reader}; echo "${{PIPESTATUS[0]}}" >&2'
     done = subprocess.run(["bash", "-c", line], cwd=folder, env=clean(), capture_output=True, text=True)

@@ -26,12 +26,10 @@ from tests.commands.test_line import FAST
         ("train --scale standrd", 3, "did you mean standard?"),
         ("train --block-norm L2Hys", 3, "did you mean L2-Hys?"),
         ("extract --feature hgo", 3, "did you mean hog?"),
-        ("extract --feature hog+heu", 3, "did you mean hog+hue?"),
+        ("extract --feature hog+heu", 3, "did you mean hue?"),
         ("train --data textre", 4, "did you mean textures?"),
         ("download cifr10", 4, "did you mean cifar10?"),
         ("train --preset cuorse", 4, "did you mean course?"),
-        ("plot run1 --kind curvs", 3, "did you mean curves?"),
-        ("plot run1 --format sgv", 3, "did you mean svg?"),
         ("gradcheck --loss rigde", 3, "did you mean ridge?"),
     ],
 )

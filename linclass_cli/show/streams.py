@@ -1,0 +1,27 @@
+"""What stdout is: a terminal with colours, a pipe, a reader who has left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+
+def colours() -> bool:
+    """Whether stdout is a terminal that shows colours, and nobody asks for none (NO_COLOR, TERM=dumb)."""
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    dumb = os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))
+    return sys.stdout.isatty() and not dumb
+
+
+def write(text: str) -> None:
+    """Write to stdout now, while somebody catches the error of a reader who has left."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def silence_stdout() -> None:
+    """Let what is still in stdout's buffer go nowhere, so that leaving does not fail over it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
