@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.commands.every import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -15,6 +17,22 @@ def test_the_reference_is_what_help_says():
         [sys.executable, "docs/make_cli.py", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert made.returncode == 0, made.stderr
+
+
+def test_the_commands_of_the_docs_are_there():
+    """Every line of a shell that docs show: the command and its options exist."""
+    shown = 0
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for block in page.read_text().split("```")[1::2]:
+            for line in re.findall(r"^(?:\$ )?linclass (.*)", block, flags=re.MULTILINE):
+                for part in re.split(r" && linclass | \| ", line.partition(" #")[0]):
+                    words = re.match(r"((?:[a-z]+ ?)*)", part)[1].split()
+                    names = [tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS]
+                    assert names, f"{page.name}: {line}"
+                    known = {flag for p in COMMANDS[names[0]].params for flag in (*p.opts, *p.secondary_opts)}
+                    assert set(re.findall(r" (--[a-z0-9-]+)", part)) <= known, f"{page.name}: {line}"
+                    shown += 1
+    assert shown > 15
 
 
 def test_links_between_the_docs_lead_somewhere():
