@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +35,7 @@ from linclass_cli.commands.session import COMMON_FLAGS, paragraphs
 from linclass_cli.errors import LinclassError, ResourceError, Terminated, did_you_mean
 from linclass_cli.show.streams import silence_stdout
 from linclass_cli.show.tables import notice, print_line
+from linclass_cli.signals import leave_now, unwinding
 
 HELP = r"""
 Linear image classifiers from a terminal: logistic regression and linear SVMs on image features.
@@ -64,7 +63,7 @@ class Program(Group):
 
     def _exit_code(self, *args: Any, **extra: Any) -> int:
         try:
-            with _terminable():
+            with unwinding():
                 code = super().main(*args, **{**extra, "standalone_mode": False})
         except TyperException as error:
             if not error.format_message():  # no arguments: the help has been shown
@@ -132,24 +131,6 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that temporary files go and claimed names are freed."""
-
-    def stop(*_: Any) -> None:
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever runs us there decides
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 app = typer.Typer(
     name="linclass",
     cls=Program,
@@ -202,4 +183,9 @@ def main() -> None:
         # A terminal that lacks a character shows another one in its place.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app(prog_name="linclass")
+    try:
+        app(prog_name="linclass")
+    except SystemExit as end:
+        if end.code in (130, 143):
+            leave_now(int(end.code))
+        raise

@@ -113,11 +113,14 @@ def _computing(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict
     """What computes the features of images, and how many there are of each part."""
     from linclass_cli.data.readers import load_dataset
 
-    with ThreadPoolExecutor(1) as aside:
+    aside = ThreadPoolExecutor(1)
+    try:
         # Most of the reading runs without the interpreter: time enough to load what is wanted next.
         ready = aside.submit(_load_the_rest, plan)
         dataset = load_dataset(config.data.name, config.cache)
         ready.result()
+    finally:
+        aside.shutdown(wait=False)  # somebody who interrupts does not wait for what is being compiled
     images = {"train": dataset.train, "test": dataset.test}
     sizes = {part: len(split.labels) for part, split in images.items()}
     total = sum(sizes.values())
