@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from dataclasses import asdict
 from typing import Any
 
@@ -47,11 +50,22 @@ def _show(facts: dict[str, Any], findings: list[dict[str, str]]) -> None:
         "cache": _cache_line(cache),
     }
     for name, text in lines.items():
-        print_line(f"  {name:<10} {text}")
+        print_line(folded(f"  {name:<10} ", text))
     for one in findings:
-        print_line(f"{one['level']}: {one['what']}\n  → {one['mend']}")
+        print_line(folded(f"{one['level']}: ", one["what"], "  "))
+        print_line(folded("  → ", one["mend"]))
     if all(one["level"] == "note" for one in findings):
         print_line("all is well")
+
+
+def folded(head: str, text: str, indent: str = "") -> str:
+    """The text behind its head; in a terminal broken between words, the rest below its beginning."""
+    if not sys.stdout.isatty():
+        return head + text
+    width, below = shutil.get_terminal_size().columns, indent or " " * len(head)
+    return textwrap.fill(
+        head + text, width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _cache_line(cache: dict[str, Any]) -> str:
