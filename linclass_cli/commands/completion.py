@@ -28,9 +28,12 @@ def completer(metavar: str | None, flags: tuple[Any, ...] = ()) -> Completer | N
         return runs
     if "--data" in flags:
         return datasets
-    if metavar and "|" in metavar and metavar == metavar.lower():  # not PATH|URL
-        return _one_of(metavar.split("|"))
-    return None
+    return _one_of(choices_of(metavar)) if choices_of(metavar) else None
+
+
+def choices_of(metavar: str | None) -> list[str]:
+    """The words that ``a|b|c`` shows; none for ``PATH|URL``, which are no words but kinds."""
+    return metavar.split("|") if metavar and "|" in metavar and metavar == metavar.lower() else []
 
 
 def completer_of(key: str) -> Completer | None:

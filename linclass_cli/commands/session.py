@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from linclass_cli.commands.completion import completer, completer_of, presets
+from linclass_cli.commands.completion import choices_of, completer, completer_of, presets
 from linclass_cli.commands.deferred import defer
 from linclass_cli.config import Config, leaves
+from linclass_cli.errors import InputError, did_you_mean
 from linclass_cli.sections import Setting
 from linclass_cli.show.tables import notice, print_json
 
@@ -97,12 +98,26 @@ def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> C
     ]
 
     def run(**given: Any) -> None:
+        for p in own:
+            _check_choice(p, given[p.name])
         session = _begin(given, keys)
         function(session, **{p.name: given[p.name] for p in own})
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _check_choice(parameter: inspect.Parameter, value: Any) -> None:
+    """Raise InputError for a word that is none of those that the parameter's metavar shows."""
+    for about in getattr(parameter.annotation, "__metadata__", ()):
+        known = choices_of(about.metavar)
+        for word in value if isinstance(value, list | tuple) else [value]:
+            if known and word is not None and word not in known:
+                given = (about.default, *(about.param_decls or ()))  # Typer takes the first for a default
+                flags = [flag for flag in given if isinstance(flag, str)]
+                flag = flags[0] if flags else f"--{parameter.name.replace('_', '-')}"
+                raise InputError(f"{flag} {word}: allowed is {', '.join(known)}{did_you_mean(word, known)}")
 
 
 def _completed(parameter: inspect.Parameter) -> inspect.Parameter:

@@ -30,6 +30,10 @@ from tests.commands.test_line import FAST
         ("train --data textre", 4, "did you mean textures?"),
         ("download cifr10", 4, "did you mean cifar10?"),
         ("train --preset cuorse", 4, "did you mean course?"),
+        ("import photos --name pets --fit crob", 3, "--fit crob: allowed is crop, pad, stretch; did you"),
+        ("predict run1 photos --format jsnl", 3, "did you mean jsonl?"),
+        ("plot run1 --kind curvs", 3, "did you mean curves?"),
+        ("plot run1 --format sgv", 3, "did you mean svg?"),
         ("gradcheck --loss rigde", 3, "did you mean ridge?"),
     ],
 )
