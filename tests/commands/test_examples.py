@@ -7,6 +7,7 @@ is called cifar10 here is the pictures of `textures` in CIFAR's format, so that 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shlex
 import shutil
@@ -115,6 +116,16 @@ def test_the_example_runs_as_it_stands(shell, command):
     assert example, f"the help of {command} ends in no example"
     assert f"{command} " in f"{example} ", f"the example of {command} is of something else: {example}"
     shell(example)
+
+
+SLOW = {"linclass", "linclass demo", "linclass train", "linclass cv", "linclass warmup"}  # tested elsewhere
+
+
+@pytest.mark.parametrize("command", sorted(set(EXAMPLES) - SLOW))
+def test_the_example_as_json_has_json_on_stdout_and_nothing_else(shell, command):
+    example = EXAMPLES[command].removesuffix(" --json")
+    for line in shell(f"{example} --json").splitlines():
+        json.loads(line)
 
 
 def test_every_command_is_among_them():
