@@ -41,8 +41,9 @@ HELP = r"""
 Linear image classifiers from a terminal: logistic regression and linear SVMs on image features.
 
 Images become features (`extract`), which are kept in a verified store; a linear model is fitted to them
-(`train`) or chosen by cross-validation (`cv`); every fit is a run, whose curves `plot` draws. Try it all on
-pictures that come with the package: `linclass demo`.
+(`train`) or chosen by cross-validation (`cv`); every fit is a run, which `evaluate` judges, `plot` draws and
+`predict` puts to use. Your own pictures become a dataset by `import`. Try it all on pictures that come with
+the package: `linclass demo`. Where something is not well, `linclass doctor` says what to do.
 
 Exit codes: 0 done, 2 wrong usage, 3 bad input or settings, 4 something named is not there, 5 damaged data,
 6 disk, memory, permission or network, 130 and 143 after an interrupt; 1 is a bug in linclass.
