@@ -25,6 +25,7 @@ from linclass_cli.features import FEATURES, Extractor, make_extractor
 from linclass_cli.kernel_cache import kernel_folder, remove_unused
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
+from linclass_cli.learn.gradcheck import check_gradient, made_up_point
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.solvers import SOLVERS
 from linclass_cli.predicting.pictures import File, read_pictures
@@ -38,7 +39,7 @@ IMAGE_SHAPES = ((32, 32, 3), (32, 32, 1))
 _D = 24  # features of the made-up images
 _STEPS = 3  # of each solver
 
-Job = tuple[str, Callable[[], None]]
+Job = tuple[str, Callable[[], object]]
 Advance = Callable[..., None]
 
 
@@ -65,7 +66,7 @@ def warm_up(advance: Advance) -> Warmed:
     COMPILATION.lost = ""
     remove_unused(folder.parent)
     with tempfile.TemporaryDirectory(prefix="linclass-warmup-") as scratch:
-        jobs = [*_extractions(Path(scratch)), *_readings(), *_fits(Path(scratch))]
+        jobs = [*_extractions(Path(scratch)), *_readings(), *_fits(Path(scratch)), *_checks()]
         for done, (name, job) in enumerate(jobs):
             kernels = COMPILATION.compiled - compiled + COMPILATION.cached - cached
             advance(kernels, None, f"{name}, {done + 1} of {len(jobs)}")
@@ -141,6 +142,13 @@ def _configs(folder: Path, base: dict[str, Any], *changes: dict[str, Any]) -> It
             yield resolve(flags, environment={}, folder=folder).config
         except SettingsError:
             continue
+
+
+def _checks() -> Iterator[Job]:
+    """The gradient check, whose numbers are float64."""
+    point = made_up_point(0)
+    for loss in LOSSES:
+        yield f"gradcheck {loss}", lambda loss=loss: check_gradient(point, loss, 0.1)  # type: ignore[misc]
 
 
 def _made_up_features(folder: Path) -> Features:

@@ -61,6 +61,7 @@ def commands() -> list[list[str]]:
     ):
         given.append(["extract", *FAST, *more])
     for loss in LOSSES:
+        given.append(["gradcheck", "--loss", loss])
         for solver in SOLVERS:
             limit = {"sgd": ["--epochs", "2"], "closed": []}.get(solver, ["--max-iterations", "3"])
             fit = ["--loss", loss, "--solver", solver, *limit]
