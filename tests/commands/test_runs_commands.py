@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from linclass_cli.run_table import differences
+from linclass_cli.runs import load_run
 from tests.commands.test_line import FAST
 
 
@@ -115,3 +118,13 @@ def test_remove_removes_all_or_nothing_and_damaged_runs_too(trained):
     Path("cache/runs/run2").symlink_to(elsewhere.resolve())
     assert trained("runs", "remove", "run2", "--yes").code == 0
     assert (elsewhere / "run.json").is_file()
+
+
+def test_a_setting_that_came_later_is_at_its_default(trained):
+    """Runs of an earlier version lack settings; that is no difference."""
+    run = load_run(Path("cache"), "run1")
+    config = {**run.config, "model": {k: v for k, v in run.config["model"].items() if k != "calibrate"}}
+    older = replace(run, config=config)
+    assert differences([older, run])["config"] == {}
+    warm = replace(run, config={**config, "model": {**config["model"], "calibrate": True}})
+    assert differences([older, warm])["config"] == {"model.calibrate": [False, True]}
