@@ -17,6 +17,7 @@ MODULES = {
     "pass": "one loss and gradient against numpy; many problems at once",
     "fit": "fits to the same objective against every peer",
     "cv": "folds × strengths against LogisticRegressionCV; ridge's whole path",
+    "predict": "files to labels against scikit-image and scikit-learn",
     "startup": "how long a process takes to say something",
     "scaling": "how time and memory grow",
 }
