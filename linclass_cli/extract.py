@@ -147,7 +147,13 @@ def _load_the_rest(plan: Plan) -> None:
     plan.extractor(np.zeros((1, *shape), np.uint8), np.empty((1, plan.extractor.dim(shape)), np.float32))
 
 
-def obtain_features(config: Config, advance: Advance, notice: Callable[[str], None]) -> tuple[Plan, Features]:
+def silent(*_: object) -> None:
+    """Hears of nothing."""
+
+
+def obtain_features(
+    config: Config, advance: Advance = silent, notice: Callable[[str], None] = silent
+) -> tuple[Plan, Features]:
     """The verified features that the config asks for; extracted first where they are missing, saying so."""
     plan = plan_features(config)
     if not plan.path.is_file():

@@ -11,7 +11,7 @@ import numpy as np
 
 from linclass_cli.config import Config, config_of
 from linclass_cli.errors import InputError
-from linclass_cli.extract import Advance, obtain_features
+from linclass_cli.extract import Advance, obtain_features, silent
 from linclass_cli.runs import Model, Run, load_model, load_run
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,8 +67,8 @@ def linear_scores(model: Model, X: Array) -> Array:
 def score_run(
     cache_dir: str,
     name: str,
-    advance: Advance,
-    notice: Callable[[str], None],
+    advance: Advance = silent,
+    notice: Callable[[str], None] = silent,
     data: str | None = None,
     part: str = "test",
 ) -> Scored:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from linclass_cli.commands.fitting import Saved, run_cv
+from linclass_cli.commands.fitting import run_cv
 from linclass_cli.commands.session import Session, command
-from linclass_cli.commands.train import RunName, proven
+from linclass_cli.commands.train import RunLog, RunName, proven
+from linclass_cli.recording import Saved
 from linclass_cli.show.tables import percent, print_line, print_table, seconds
 
 
@@ -27,7 +28,7 @@ def add(app: typer.Typer) -> None:
         ),
         panel="From images to figures",
     )
-    def cv(session: Session, name: RunName = None) -> None:
+    def cv(session: Session, name: RunName = None, log: RunLog = None) -> None:
         """Choose the strength of l2 by cross-validation, refit on everything, and test once.
 
         Folds are stratified and seeded, and each learns its own scaling. The one-standard-error choice is
@@ -36,7 +37,7 @@ def add(app: typer.Typer) -> None:
 
         Example: linclass cv --folds 5 --l2 1e-5:1e-1:9
         """
-        saved = run_cv(session, session.config, name)
+        saved = run_cv(session, session.config, name, log)
         session.answer(saved.answer, lambda: show_cv(saved, session.at))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import typer
 
-from linclass_cli.commands.fitting import Saved, run_cv, run_train
+from linclass_cli.commands.fitting import run_cv, run_train
 from linclass_cli.commands.session import Session, command
 from linclass_cli.config import Config, DataConfig, LossName
+from linclass_cli.recording import Saved
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import percent, print_line, print_table, seconds

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from linclass_cli.commands.plot import _run_names
 from linclass_cli.commands.session import Session, command, with_default
 
 Format = Annotated[
@@ -25,7 +24,7 @@ def add(app: typer.Typer) -> None:
     @command(app, panel="From images to figures")
     def predict(
         session: Session,
-        run: Annotated[str, typer.Argument(metavar="RUN", help="the run", autocompletion=_run_names)],
+        run: Annotated[str, typer.Argument(metavar="RUN", help="the run")],
         paths: Annotated[
             list[str],
             typer.Argument(

@@ -13,7 +13,7 @@ from linclass_cli.commands.session import Session
 from linclass_cli.errors import InputError, MissingError, UsageError
 from linclass_cli.predicting.predictor import load_predictor
 from linclass_cli.predicting.rows import FORMATS, header, make_writer
-from linclass_cli.predicting.sources import Failed, find_files
+from linclass_cli.predicting.sources import SUFFIXES, VECTORS, Failed, find_files
 from linclass_cli.predicting.stream import Batch, predict_files
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
@@ -58,7 +58,8 @@ def predict_all(session: Session, run: str, paths: list[str], options: Options, 
         top = min(options.top, len(predictor.model.classes))
         rows = make_writer(options.file_format, predictor.model.classes, top)
         write(header(options.file_format, top))
-        for batch in predict_files(predictor, find_files(paths, stdin), top):
+        files = find_files(paths, stdin, VECTORS if predictor.takes_vectors else SUFFIXES)
+        for batch in predict_files(predictor, files, top):
             write(rows(batch))
             tally.add(batch)
             advance(tally.done)

@@ -6,16 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from linclass_cli.commands.fitting import Saved, run_train
+from linclass_cli.commands.fitting import run_train
 from linclass_cli.commands.session import Session, command, with_default
+from linclass_cli.recording import Saved
 from linclass_cli.show.tables import percent, print_facts, print_line, seconds
 
 RunName = Annotated[str | None, typer.Option("--name", help=with_default("the run's name", "run1, run2, …"))]
 
 
+RunLog = Annotated[
+    str | None,
+    typer.Option(
+        "--log", metavar="tensorboard|mlflow", help=with_default("tell it to another program, too", "none")
+    ),
+]
+
+
 def add(app: typer.Typer) -> None:
     @command(app, "data", "feature", "model", "solver", "split", "seed", panel="From images to figures")
-    def train(session: Session, name: RunName = None) -> None:
+    def train(session: Session, name: RunName = None, log: RunLog = None) -> None:
         """Fit one linear model and record the run.
 
         Missing features are extracted first. The weights of the best validation step are kept, and tested
@@ -23,9 +32,12 @@ def add(app: typer.Typer) -> None:
         --class-weight multiplies each image's loss by the weight of its class; balanced lets every class
         count the same in all.
 
+        --log tensorboard writes an event file into tensorboard/ of the cache folder, --log mlflow a run to
+        MLFLOW_TRACKING_URI or mlruns/ of the cache folder; both are extras (pip install 'linclass[mlflow]').
+
         Example: linclass train --loss hinge --preset course --name svm
         """
-        saved = run_train(session, session.config, name)
+        saved = run_train(session, session.config, name, log)
         session.answer(saved.answer, lambda: show_train(saved, session.at))
 
 

@@ -32,6 +32,11 @@ class Predictor:
     extractor: Extractor
     frame: Frame
 
+    @property
+    def takes_vectors(self) -> bool:
+        """Whether it was trained on imported vectors, and so cannot see images."""
+        return self.extractor.name == "vectors"
+
     def features(self, images: Array) -> Array:
         """Features, float32 (n, d), of images, uint8 (n, *frame.shape)."""
         X = np.empty((len(images), self.model.weight.shape[1]), np.float32)

@@ -37,7 +37,9 @@ class Failed:
 Stream = Iterator[str | Failed | None]
 
 
-def find_files(paths: Sequence[str], stdin: BinaryIO | None, suffixes: tuple[str, ...] = SUFFIXES) -> Stream:
+def find_files(
+    paths: Sequence[str], stdin: BinaryIO | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> Stream:
     """The files that paths stand for: a file is itself, a folder all files in and below it with one of the
     suffixes, sorted by name, a glob (``**`` goes into folders) what it matches, sorted, and ``-`` each of the
     paths on stdin, ended by newlines or by NUL bytes.

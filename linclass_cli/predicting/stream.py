@@ -12,6 +12,9 @@ import numpy as np
 from linclass_cli.predicting.pictures import File, read_file, read_pictures
 from linclass_cli.predicting.predictor import Predictor, probabilities
 from linclass_cli.predicting.sources import Failed, Stream
+from linclass_cli.predicting.vectors import read_vectors
+from linclass_cli.runs import Model
+from linclass_cli.scoring import linear_scores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FILES, _PIXELS = 1024, 1 << 25  # of a batch, at most: its files, the bytes of its images
@@ -31,8 +34,15 @@ class Batch:
     probabilities: Array | None
 
 
-def predict_files(predictor: Predictor, files: Stream, top: int) -> Iterator[Batch]:
-    """Predict every file of the stream; ``top``: how many classes are told of each, the best first."""
+def predict_files(predictor: Predictor, files: Stream, top: int = 1) -> Iterator[Batch]:
+    """Predict every file of the stream; ``top``: how many classes are told of each, the best first.
+
+    Files are pictures; for a run on imported vectors .npy and .npz files of vectors, whose rows are told of
+    as ``path[0]`` and so on.
+    """
+    if predictor.takes_vectors:
+        yield from _predict_vectors(predictor, files, top)
+        return
     for group in _batches(files, min(_FILES, 1 + _PIXELS // math.prod(predictor.frame.shape))):
         known = [file for file in group if isinstance(file, File)]
         images, errors = read_pictures(known, predictor.frame)
@@ -43,11 +53,29 @@ def predict_files(predictor: Predictor, files: Stream, top: int) -> Iterator[Bat
         yield Batch(paths, *predict_images(predictor, images, top))
 
 
-def predict_images(predictor: Predictor, images: Array, top: int) -> tuple[Array, Array, Array | None]:
+def _predict_vectors(predictor: Predictor, files: Stream, top: int) -> Iterator[Batch]:
+    d = predictor.model.weight.shape[1]
+    for file in files:
+        if file is None:
+            continue
+        for found in [file] if isinstance(file, Failed) else read_vectors(file, d):
+            if isinstance(found, Failed):
+                yield Batch([found], *_best(predictor.model, np.empty((0, d), np.float32), top))
+            else:
+                paths, X = found
+                yield Batch([*paths], *_best(predictor.model, X, top))
+
+
+def predict_images(predictor: Predictor, images: Array, top: int = 1) -> tuple[Array, Array, Array | None]:
     """labels int64, scores float32, probabilities float64 or None, (n, top), of uint8 (n, *frame.shape)."""
-    scores = predictor.scores(images)
+    return _best(predictor.model, predictor.features(images), top)
+
+
+def _best(model: Model, X: Array, top: int) -> tuple[Array, Array, Array | None]:
+    """labels, scores and probabilities of the best classes of features X (n, d)."""
+    scores = linear_scores(model, X)
     labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    p = probabilities(predictor.model, scores)
+    p = probabilities(model, scores)
     best = np.take_along_axis(scores, labels, axis=1)
     return labels, best, None if p is None else np.take_along_axis(p, labels, axis=1)
 

@@ -187,6 +187,7 @@ def test_every_command_ends_its_help_in_an_example(linclass):
             "cv",
             "plot",
             "predict",
+            "export",
             "demo",
             "runs",
             "cache",

@@ -1,0 +1,142 @@
+"""A fit or a cross-validation from the config to the record: ``train``, ``cv`` and the Python API call it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from linclass_cli.config import Config
+from linclass_cli.show.progress import Advance, follow
+
+if TYPE_CHECKING:
+    from linclass_cli.runs import Outcome
+
+Bar = Callable[[str, str], AbstractContextManager[Advance]]
+Each = Callable[[Any, Advance], None]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished run: its name, folder and metrics; ``history``: a dictionary a step, or a cell."""
+
+    run: str
+    path: Path
+    metrics: dict[str, Any]
+    history: list[dict[str, Any]]
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        return {"run": self.run, "path": self.path, **self.metrics}
+
+
+def _silent(*_: Any, **__: Any) -> None:
+    pass
+
+
+def _no_bar(what: str, unit: str) -> AbstractContextManager[Advance]:  # noqa: ARG001
+    return contextlib.nullcontext(_silent)
+
+
+def train(
+    config: Config,
+    name: str | None = None,
+    *,
+    log: str | None = None,
+    each: Each = _silent,
+    notice: Callable[[str], None] = _silent,
+    bar: Bar = _no_bar,
+) -> Saved:
+    """Fit the config's model to its dataset, and record the run under the name, or the next free one.
+
+    Missing features are extracted first. ``each(step, advance)`` hears of every step, ``notice`` of what a
+    person might wonder about, ``bar(what, unit)`` gives the ``advance`` of progress; ``log``: also to
+    "tensorboard" or "mlflow". Raises the errors of linclass_cli.errors.
+    """
+    from linclass_cli.learn.fit import train as fit
+    from linclass_cli.learn.temperature import check_calibration
+
+    check_calibration(config)  # before features are extracted for it
+    return _record("train", fit, config, name, log, each, notice, bar)
+
+
+def cross_validate(
+    config: Config,
+    name: str | None = None,
+    *,
+    log: str | None = None,
+    each: Each = _silent,
+    notice: Callable[[str], None] = _silent,
+    bar: Bar = _no_bar,
+) -> Saved:
+    """Choose l2 by cross-validation, refit, and record the run: as :func:`train`, with cells for steps."""
+    from linclass_cli.learn.crossval import cross_validate as plain
+    from linclass_cli.learn.nested import nested_cross_validate
+
+    start = nested_cross_validate if config.cv.nested else plain
+    return _record("cv", start, config, name, log, each, notice, bar)
+
+
+def _record(
+    kind: str,
+    start: Callable[..., Generator[Any, None, Outcome]],
+    config: Config,
+    name: str | None,
+    log: str | None,
+    each: Each,
+    notice: Callable[[str], None],
+    bar: Bar,
+) -> Saved:
+    from linclass_cli.class_weights import load_weighting
+    from linclass_cli.extract import obtain_features, plan_features
+    from linclass_cli.groups import load_groups
+    from linclass_cli.runs import claim, save_run
+    from linclass_cli.threads import use_threads
+
+    # What files say is looked at before features are extracted.
+    info = plan_features(config).info
+    load_groups(config.split.groups, info.n_train)
+    load_weighting(config.model.class_weight, info.classes)
+    tracker = _tracker(log, config)
+    with use_threads(config.threads) as threads, claim(config.cache, name) as run:
+        with bar(f"extract {config.feature.name}", "images") as advance:
+            plan, features = obtain_features(config, advance, notice)
+        with (
+            tracker(run) as (told, finish),
+            bar(f"{kind} {config.model.loss}", "fits" if kind == "cv" else "steps") as advance,
+        ):
+
+            def step(event: Any) -> None:
+                each(event, advance)
+                told(event)
+
+            outcome = follow(start(features, plan.info.classes, config), step)
+            path = save_run(config.cache, run, kind, config.record(), threads, outcome)
+            finish(outcome.metrics, path)
+    return Saved(run, path, outcome.metrics, outcome.history)
+
+
+def _tracker(log: str | None, config: Config) -> Callable[[str], AbstractContextManager[Any]]:
+    """What follows the run beside the record; made before all work: its package may be missing."""
+    if log is None:
+        return lambda run: contextlib.nullcontext((_silent, _silent))  # noqa: ARG005
+    from linclass_cli.tracking import make_tracker, tracked
+    from linclass_cli.tracking.scalars import event_scalars
+
+    tracker = make_tracker(log, config.cache)
+
+    def told(event: Any) -> None:
+        found = event_scalars(event, config.cv.l2)
+        if found is not None:
+            tracker.scalars(*found)
+
+    @contextlib.contextmanager
+    def opened(run: str) -> Generator[Any]:
+        with tracked(tracker, run, config.record()) as finish:
+            yield told, finish
+
+    return opened

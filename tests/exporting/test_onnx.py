@@ -1,0 +1,163 @@
+"""Exported models give onnxruntime the numbers that linclass has."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+from skimage import data as pictures
+
+from linclass_cli.data.pictures import Frame
+from linclass_cli.errors import MissingError
+from linclass_cli.exporting.graph import Graph
+from linclass_cli.exporting.images import image_nodes, unfaithful
+from linclass_cli.exporting.onnx_model import features_model, images_model
+from linclass_cli.features import make_extractor
+from linclass_cli.learn.metrics import log_probabilities
+from linclass_cli.predicting.predictor import Predictor
+from linclass_cli.runs import Model
+
+SHAPES = [(32, 32, 3), (32, 32, 1), (28, 45, 3)]
+
+
+def crops(shape: tuple[int, int, int], count: int = 60) -> np.ndarray:
+    """Pieces of real photographs, and an image each of black, white, noise and stripes."""
+    rng = np.random.default_rng(0)
+    photo = pictures.astronaut()
+    height, width, channels = shape
+    images = np.empty((count, *shape), np.uint8)
+    for image in images:
+        y, x = rng.integers(0, 512 - height), rng.integers(0, 512 - width)
+        image[:] = photo[y : y + height, x : x + width, :channels]
+    images[0], images[1] = 0, 255
+    images[2] = rng.integers(0, 256, shape)
+    images[3] = (np.arange(width) % 4 // 2 * 200)[None, :, None]
+    return images
+
+
+def run(content: bytes, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def predictor(extractor, shape, loss="softmax", k=5, **more) -> Predictor:
+    rng = np.random.default_rng(1)
+    d = extractor.dim(shape)
+    model = Model(
+        weight=rng.normal(size=(k, d)).astype(np.float32),
+        bias=rng.normal(size=k).astype(np.float32),
+        mean=rng.random(d),
+        factor=rng.random(d) + 0.5,
+        classes=tuple("äbcde"[:k]),
+        loss=loss,
+        feature_key="0" * 64,
+        **more,
+    )
+    return Predictor("r", model, extractor, Frame(*shape))
+
+
+def nodes_alone(extractor, shape) -> bytes:
+    graph = Graph()
+    found = image_nodes(graph, "images", extractor, shape)
+    graph.add("Identity", found, output="features")
+    outputs = {"features": (np.float32, ["n", extractor.dim(shape)])}
+    return graph.model({"images": (np.uint8, ["n", *shape])}, outputs, {}, "")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("pixels", {}),
+        ("hog", {}),
+        ("hog", {"channels": "largest", "cells_per_block": 2}),
+        ("hog", {"block_norm": "L1", "pixels_per_cell": 7}),
+        ("hog", {"block_norm": "L1-sqrt", "orientations": 7, "cells_per_block": 1}),
+        ("hog", {"block_norm": "L2", "orientations": 1}),
+        ("hog", {"channels": "largest", "orientations": 12}),
+        ("hog+pixels", {"pixels_per_cell": 4}),
+    ],
+)
+def test_features_of_images(shape, name, options):
+    extractor = make_extractor(name, **options)
+    images = crops(shape)
+    expected = np.empty((len(images), extractor.dim(shape)), np.float32)
+    extractor(images, expected)
+    assert unfaithful(extractor, shape) is None
+    found = run(nodes_alone(extractor, shape), images=images)["features"]
+    assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape", "words"),
+    [
+        ("hue", {}, (32, 32, 3), "hue is not among"),
+        ("hog", {"transform_sqrt": True}, (32, 32, 1), "transform_sqrt"),
+        ("hog", {"orientations": 8}, (32, 32, 3), "45 degrees"),
+        ("hog+hue", {}, (32, 32, 3), "hue is not among"),
+        ("hog", {"pixels_per_cell": 1, "cells_per_block": 1}, (2, 9, 1), "less than 3 pixels"),
+    ],
+)
+def test_what_would_not_be_faithful_is_not_exported(name, options, shape, words):
+    assert words in unfaithful(make_extractor(name, **options), shape)
+
+
+def test_ties_at_45_degrees_are_no_matter_of_grey_images():
+    extractor, shape = make_extractor("hog", orientations=8), (32, 32, 1)
+    images = crops(shape)
+    expected = np.empty((len(images), extractor.dim(shape)), np.float32)
+    extractor(images, expected)
+    assert unfaithful(extractor, shape) is None
+    assert np.abs(run(nodes_alone(extractor, shape), images=images)["features"] - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("more", [{}, {"temperature": 2.5, "calibrated": True}])
+def test_probabilities_scores_and_labels(more):
+    shape = (32, 32, 3)
+    ours = predictor(make_extractor("hog"), shape, **more)
+    images = crops(shape)
+    scores = ours.scores(images)
+    p = np.exp(log_probabilities(scores, ours.model.temperature))
+    for found in (
+        run(features_model(ours), features=ours.features(images)),
+        run(images_model(ours), images=images),
+    ):
+        assert list(found) == ["probabilities", "scores", "label"]
+        np.testing.assert_allclose(found["scores"], scores, atol=2e-4)
+        np.testing.assert_allclose(found["probabilities"], p, atol=1e-4)
+        assert np.mean(found["label"] == scores.argmax(axis=1)) == 1
+    model = onnx.load(io.BytesIO(images_model(ours)))
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(about["classes"]) == list("äbcde")
+    assert json.loads(about["feature"])["name"] == "hog"
+    assert json.loads(about["image_shape"]) == [32, 32, 3]
+
+
+def test_losses_without_probabilities_have_scores():
+    ours = predictor(make_extractor("pixels"), (8, 8, 1), loss="hinge", k=2)
+    images = crops((8, 8, 1))
+    found = run(images_model(ours), images=images)
+    assert list(found) == ["scores", "label"]
+    np.testing.assert_array_equal(found["label"], ours.scores(images).argmax(axis=1))
+    assert len(run(images_model(ours), images=images[:1])["label"]) == 1
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingError, match=r"pip install 'linclass\[onnx\]'"):
+        Graph()
+
+
+def test_pictures_are_as_pillow_opens_them():
+    """What stands in the help: an array of Pillow's goes in as it is."""
+    ours = predictor(make_extractor("pixels"), (9, 7, 3))
+    image = Image.fromarray(crops((9, 7, 3))[5])
+    found = run(images_model(ours), images=np.asarray(image)[None])
+    np.testing.assert_allclose(found["scores"], ours.scores(np.asarray(image)[None]), atol=1e-4)

@@ -1,0 +1,58 @@
+"""Vectors in NumPy's files: rows with names, or a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from linclass_cli.data.pictures import Frame
+from linclass_cli.predicting import vectors
+from linclass_cli.predicting.predictor import Predictor
+from linclass_cli.predicting.sources import VECTORS, Failed, find_files
+from linclass_cli.predicting.stream import predict_files
+from linclass_cli.runs import Model
+
+X = np.random.default_rng(0).normal(size=(10, 4))
+
+
+class Foreign:
+    """What stands for an extractor where vectors were made elsewhere."""
+
+    name = "vectors"
+
+
+@pytest.fixture
+def model():
+    weight = np.eye(3, 4, dtype=np.float32)
+    return Model(weight, np.zeros(3, np.float32), np.zeros(4), np.ones(4), ("a", "b", "c"), "softmax", "key")
+
+
+def test_rows_of_files_are_predicted_in_their_order(tmp_path, monkeypatch, model):
+    monkeypatch.setattr(vectors, "_ROWS", 3)
+    np.save(tmp_path / "a.npy", X)
+    np.save(tmp_path / "b.npy", X[0].astype(np.float32))
+    np.savez(tmp_path / "c.npz", X=X[:2], y=np.arange(2))
+    np.save(tmp_path / "d.npy", X[:, :3])
+    predictor = Predictor("r", model, Foreign(), Frame(1, 1, 4))
+    files = find_files([str(tmp_path), "gone.npy"], suffixes=VECTORS)
+    paths, labels = [], []
+    for batch in predict_files(predictor, files, top=2):
+        paths += batch.paths
+        labels += batch.labels[:, 0].tolist()
+    a, b, c, d = (str(tmp_path / name) for name in ("a.npy", "b.npy", "c.npz", "d.npy"))
+    assert paths[:13] == [f"{a}[{i}]" for i in range(10)] + [f"{b}[0]", f"{c}[0]", f"{c}[1]"]
+    best = X[:, :3].argmax(axis=1)
+    assert labels == [*best, best[0], *best[:2]]
+    assert paths[13] == Failed(d, "it holds float64 (10, 3); the model wants numbers (n, 4)")
+    assert (paths[14].path, paths[14].missing) == ("gone.npy", True)
+
+
+def test_hostile_and_foreign_files_are_reasons(tmp_path):
+    np.save(tmp_path / "object.npy", np.array([{}]), allow_pickle=True)
+    np.savez(tmp_path / "two.npz", a=X, b=X)
+    (tmp_path / "text.npy").write_text("no numbers")
+    (tmp_path / "half.npz").write_bytes(b"PK\3\4" + bytes(30))
+    (tmp_path / "empty.npy").touch()
+    for path in tmp_path.iterdir():
+        (found,) = vectors.read_vectors(str(path), 4)
+        assert isinstance(found, Failed), path
