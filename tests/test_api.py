@@ -35,7 +35,7 @@ def test_the_document_runs(tmp_path, monkeypatch, capsys):
         for said, expected in re.findall(r"^(\S.*?)  # → (.*)$", block, re.MULTILINE):
             assert repr(eval(said, names)) == expected, said
             compared += 1
-    assert compared == 15
+    assert compared == 14
     out = capsys.readouterr().out
     assert "did you mean softmax" in out
     assert "photos/2.png " in out

@@ -36,11 +36,17 @@ def read_vectors(path: str, d: int) -> Iterator[tuple[list[str], Array] | Failed
 
 def _open(path: str) -> Array:
     """The array of a file, mapped where it can be; nothing is unpickled."""
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(found, np.ndarray):
-        return found
-    with found as arrays:
-        names = [name for name in _NAMES if name in arrays.files] or arrays.files
-        if len(names) != 1 and not set(names) & set(_NAMES):
-            raise ValueError(f"it holds {', '.join(arrays.files) or 'nothing'}: call the vectors X")
-        return np.asarray(arrays[names[0]])
+    with open(path, "rb") as file:  # noqa: PTH123
+        if file.read(2) == b"PK":
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return _chosen(arrays)
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _chosen(arrays: Any) -> Array:
+    """The array of vectors among several."""
+    names = [name for name in _NAMES if name in arrays.files] or arrays.files
+    if len(names) != 1 and not set(names) & set(_NAMES):
+        raise ValueError(f"it holds {', '.join(arrays.files) or 'nothing'}: call the vectors X")
+    return np.asarray(arrays[names[0]])

@@ -19,7 +19,7 @@ def event_scalars(event: Any, strengths: tuple[float, ...]) -> tuple[Scalars, in
     if isinstance(event, Step):
         named = {
             "objective": event.objective,
-            "gradient norm": event.gradient_norm,
+            "gradient_norm": event.gradient_norm,
             "train/loss": event.train_loss,
             "train/accuracy": event.train_accuracy,
             "validation/loss": event.val_loss,
@@ -27,7 +27,7 @@ def event_scalars(event: Any, strengths: tuple[float, ...]) -> tuple[Scalars, in
         }
         return _numbers(named), event.iteration
     if isinstance(event, Cell):
-        place = "refit" if event.fold is None else f"fold {event.fold}"
+        place = "refit" if event.fold is None else f"fold{event.fold}"
         named = {"accuracy": event.val_accuracy, "loss": event.val_loss, "objective": event.objective}
         return _numbers({f"{place}/{key}": value for key, value in named.items()}), strengths.index(event.l2)
     if isinstance(event, Outer):

@@ -53,7 +53,7 @@ def test_tensorboard_is_told_every_cell(linclass):
     found = scalars(Path("cache/tensorboard/run1"))
     for fold in range(3):
         expected = {i: row[fold] for i, row in enumerate(m["fold_accuracy"])}
-        assert found[f"fold {fold}/accuracy"] == pytest.approx(expected, rel=1e-6)
+        assert found[f"fold{fold}/accuracy"] == pytest.approx(expected, rel=1e-6)
     assert found["run/best_l2"] == {0: pytest.approx(m["best_l2"])}
 
 

@@ -49,7 +49,7 @@ def objects(text: str) -> list[dict]:
 
 
 def test_a_folder_as_csv(linclass, photos, expected):
-    result = linclass("predict", "r", "photos")
+    result = linclass("predict", "r", "photos", "--quiet")
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines()[0] == "path,label,probability"
     found = rows(result.out)
@@ -157,7 +157,7 @@ def test_losses_without_probabilities(linclass, photos):
 
 
 def test_a_pipe_is_answered_at_once_and_may_be_closed(linclass, photos, tmp_path):
-    with spawn("predict", "r", "-", cwd=tmp_path, stdin=subprocess.PIPE) as process:
+    with spawn("predict", "r", "-", "--quiet", cwd=tmp_path, stdin=subprocess.PIPE) as process:
         for i in range(3):
             process.stdin.write(f"photos/{i:02}.png\n")
             process.stdin.flush()
@@ -168,7 +168,7 @@ def test_a_pipe_is_answered_at_once_and_may_be_closed(linclass, photos, tmp_path
         assert (process.wait(timeout=60), process.stderr.read()) == (0, "")
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "linclass_cli", "predict", "r", *["photos"] * 50]
+    command = [sys.executable, "-m", "linclass_cli", "predict", "r", "--quiet", *["photos"] * 50]
     ended = subprocess.run(
         command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
     )
