@@ -1,7 +1,8 @@
 """MLflow: a run of the experiment ``linclass``, with parameters, metrics and the record's files.
 
-The server is the one of ``MLFLOW_TRACKING_URI``; without it, files in ``mlruns/`` of the cache folder, which
-``mlflow ui --backend-store-uri cache/mlruns`` shows. mlflow-skinny is enough.
+The server, or database, is that of ``MLFLOW_TRACKING_URI``; without it, files in ``mlruns/`` of the cache
+folder, for which mlflow-skinny is enough. ``MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri
+cache/mlruns`` shows them.
 """
 
 from __future__ import annotations
@@ -27,10 +28,17 @@ class MLflow:
                 f"--log mlflow wants the package mlflow-skinny, or mlflow ({error}): "
                 "pip install 'linclass[mlflow]'"
             ) from error
-        self._address = os.environ.get("MLFLOW_TRACKING_URI") or (cache / "mlruns").resolve().as_uri()
+        self._address = os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not self._address:
+            # MLflow 3 prefers a database, and wants to hear that files are meant.
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+            self._address = (cache / "mlruns").resolve().as_uri()
         self._failure = MlflowException
-        self._client = MlflowClient(self._address)
         self._run = ""
+        try:
+            self._client = MlflowClient(self._address)
+        except (MlflowException, OSError) as error:
+            raise self._unusable(error) from error
 
     def begin(self, run: str, config: dict[str, Any]) -> None:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
@@ -39,9 +47,13 @@ class MLflow:
             number = experiment.experiment_id if experiment else self._client.create_experiment(name)
             self._run = self._client.create_run(number, run_name=run).info.run_id
         except (self._failure, OSError) as error:
-            raise ResourceError(f"MLflow at {self._address} cannot be used: {error}") from error
+            raise self._unusable(error) from error
         for key, value in _flat(config):
             self._client.log_param(self._run, key, value)
+
+    def _unusable(self, error: Exception) -> ResourceError:
+        reason = " ".join(str(error).split())[:300]
+        return ResourceError(f"MLflow at {self._address} cannot be used: {reason}")
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
