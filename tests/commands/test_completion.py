@@ -167,7 +167,7 @@ def asked(shell: str, *words: str) -> dict[str, str]:
         (["run"], ["runs"]),
         (["config", "i"], ["init"]),
         (["train", "--max"], ["--max-iterations"]),
-        (["train", "--loss", "hinge", "--lo"], [""]),
+        (["train", "--loss", "hinge", "--los"], [""]),
         (["nonsense", "--lo"], [""]),
     ],
 )
