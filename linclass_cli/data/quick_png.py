@@ -46,14 +46,15 @@ def quick_header(shape: tuple[int, int, int]) -> bytes | None:
     return _SIGNATURE + head
 
 
-def unpack(content: bytes, header: bytes, size: int) -> bytes | None:
-    """The rows of a file that begins with ``header``, each behind the number of its filter, ``size`` bytes.
+def packed_rows(content: bytes, header: bytes, size: int) -> bytes | None:
+    """What a file that begins with ``header`` has of its rows, packed; ``size``: of them unpacked, in bytes.
 
-    None where Pillow should look at it: the file is of another kind, or damaged.
+    None where Pillow should look at it: the file is of another kind, or more has to be seen to.
     """
     if not content.startswith(header):
         return None
-    at, packed = len(header), b""
+    # What is packed grows by a thousand at most: more would be no picture of this size.
+    at, packed, most = len(header), b"", 2 * size + _SLACK
     while at + 12 <= len(content):
         length, kind = _CHUNK(content, at)
         end = at + 12 + length
@@ -62,16 +63,18 @@ def unpack(content: bytes, header: bytes, size: int) -> bytes | None:
         if kind == b"IDAT":
             part = content[at + 8 : end - 4]
             packed = packed + part if packed else part
-            # What is packed grows by a thousand at most: more would be no picture of this size.
-            if len(packed) > 2 * size + _SLACK:
+            if len(packed) > most:
                 return None
         elif kind == b"IEND":
-            break
+            return packed
         elif kind not in _HARMLESS or content.startswith(_HELD, at + 8):
             return None
         at = end
-    else:
-        return None
+    return None
+
+
+def unpack_rows(packed: bytes, size: int) -> bytes | None:
+    """The rows, each behind the number of its filter, ``size`` bytes; None where they are damaged."""
     try:
         rows = zlib.decompress(packed, bufsize=size)
     except zlib.error:

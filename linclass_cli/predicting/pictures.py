@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from linclass_cli.data.pictures import Frame, pillow_checked, read_picture
-from linclass_cli.data.quick_png import quick_header, unfilter, unpack
+from linclass_cli.data.quick_png import packed_rows, quick_header, unfilter, unpack_rows
 from linclass_cli.errors import InputError, MissingError
 from linclass_cli.predicting.sources import Failed
 from linclass_cli.threads import Spans, in_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_CHUNK = 32  # small PNG files that a thread takes at a time
+_CHUNK = 64  # small PNG files that a thread takes at a time
 _SMALL = 1 << 15  # bytes of a file that is read whole, once
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A file that can be opened; ``content``: all its bytes, or none where it is not small."""
 
     path: str
@@ -64,27 +62,30 @@ def read_pictures(files: list[File], frame: Frame) -> tuple[Array, dict[int, Fai
 
 
 def _read_quickly(files: list[File], images: Array) -> list[int]:
-    """Fill the images whose files are small and plain; the indices of the others.
-
-    Only the kernel is cut up for threads: what comes before it holds the interpreter's lock, or gives it away
-    for moments only, and two threads that wrest it from each other are slower than one.
-    """
+    """Fill the images whose files are small and plain; the indices of the others."""
     _, height, width, channels = images.shape
     header, size = quick_header(images.shape[1:]), height * (1 + width * channels)
-    unpacked = [unpack(file.content, header, size) if header else None for file in files]
-    quick = [i for i, rows in enumerate(unpacked) if rows is not None]
-    slow = [i for i, rows in enumerate(unpacked) if rows is None]
-    if quick:
-        rows = np.frombuffer(b"".join(unpacked[i] or b"" for i in quick), np.uint8)
-        rows = rows.reshape(len(quick), height, 1 + width * channels)
-        out = np.empty((len(quick), height, width * channels), np.uint8)
-        good = np.empty(len(quick), np.uint8)
-        in_chunks(lambda spans: _unfilter(spans, rows, channels, out, good), len(quick), _CHUNK)
-        images[quick] = out.reshape(-1, *images.shape[1:])
-        slow += [i for i, is_good in zip(quick, good, strict=True) if not is_good]
-    return slow
+    packed = [packed_rows(file.content, header, size) if header else None for file in files]
+    quick = [i for i, rows in enumerate(packed) if rows is not None]
+    slow = {i for i, rows in enumerate(packed) if rows is None}
+
+    def work(spans: Spans) -> None:
+        for start, stop in spans:
+            rows = {i: unpack_rows(packed[i] or b"", size) for i in quick[start:stop]}
+            whole = [i for i in rows if rows[i]]
+            slow.update(rows.keys() - whole)
+            slow.update(_unfilter(b"".join(rows[i] or b"" for i in whole), whole, images))
+
+    in_chunks(work, len(quick), _CHUNK)
+    return sorted(slow)
 
 
-def _unfilter(spans: Spans, rows: Array, channels: int, out: Array, good: Array) -> None:
-    for start, stop in spans:
-        unfilter(rows[start:stop], channels, out[start:stop], good[start:stop])
+def _unfilter(rows: bytes, which: list[int], images: Array) -> list[int]:
+    """Fill the images with these indices from their rows; the indices of those that were not in order."""
+    _, height, width, channels = images.shape
+    out = np.empty((len(which), height, width * channels), np.uint8)
+    good = np.empty(len(which), np.uint8)
+    packed = np.frombuffer(rows, np.uint8).reshape(len(which), height, 1 + width * channels)
+    unfilter(packed, channels, out, good)
+    images[which] = out.reshape(-1, *images.shape[1:])
+    return [i for i, is_good in zip(which, good, strict=True) if not is_good]

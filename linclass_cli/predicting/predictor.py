@@ -55,8 +55,6 @@ def load_predictor(cache: Path, name: str) -> Predictor:
     """
     run, model = load_run(cache, name), load_model(cache, name)
     plan = plan_features(run_config(run, str(cache)))
-    if plan.info.kind == "vectors":
-        raise InputError(f"{name} was trained on vectors that were made elsewhere: it cannot see images")
     d = plan.extractor.dim(plan.info.image_shape)
     if d != model.weight.shape[1]:
         raise InputError(

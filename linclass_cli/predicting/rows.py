@@ -6,6 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 
 from linclass_cli.predicting.sources import Failed
 from linclass_cli.predicting.stream import Batch
@@ -31,16 +34,18 @@ def make_writer(file_format: str, classes: tuple[str, ...], in_row: int) -> Call
 
 def _csv(batch: Batch, classes: tuple[str, ...], in_row: int) -> str:
     """Rows of path, label, probability, and so on; after a path that failed the rest is empty."""
+    names = np.array(classes, object)
+    columns: list[list[Any]] = []
+    for place in range(in_row):
+        columns.append(names[batch.labels[:, place]].tolist())
+        p = batch.probabilities
+        columns.append([""] * len(batch.labels) if p is None else [f"{x:.6g}" for x in p[:, place].tolist()])
+    cells = zip(*columns, strict=True)
+    empty = ("",) * len(columns)
     text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    for path, cells in _rows(batch):
-        if cells is None:
-            write([path.path if isinstance(path, Failed) else path, *[""] * (2 * in_row)])
-            continue
-        row = [path]
-        for label, _, probability in cells[:in_row]:
-            row += [classes[label], "" if probability is None else f"{probability:.6g}"]
-        write(row)
+    csv.writer(text, lineterminator="\n").writerows(
+        (path.path, *empty) if isinstance(path, Failed) else (path, *next(cells)) for path in batch.paths
+    )
     return text.getvalue()
 
 

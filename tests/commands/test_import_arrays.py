@@ -96,8 +96,16 @@ def test_train_and_cv_on_vectors(linclass):
         assert (refused.code, "--feature vectors" in refused.error) == (3, True)
     refused = linclass("train", "--data", "textures", "--feature", "vectors")
     assert (refused.code, "textures holds images" in refused.error) == (3, True)
+    np.save("v.npy", X[40:])
+    lines = linclass("predict", "run1", "v.npy", "--json").out.splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [f"v.npy[{i}]" for i in range(20)]
+    classes = made["classes"]
+    right = [json.loads(line)["label"] == classes[y] for line, y in zip(lines, Y[40:], strict=True)]
+    assert np.mean(right) > 0.9
     refused = linclass("predict", "run1", "a.npz")
-    assert (refused.code, "vectors" in refused.error) == (3, True)
+    assert (refused.code, "call the vectors X" in refused.err) == (3, True)
+    exported = linclass("export", "run1", "--json")
+    assert (exported.json["files"], "no model with images in" in exported.err) == (["run1.onnx"], True)
     shown = linclass("config", "show", "--json").json
     assert shown["feature.name"]["value"] == "hog"
 

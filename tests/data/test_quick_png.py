@@ -11,10 +11,15 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from linclass_cli.data.pictures import Frame
-from linclass_cli.data.quick_png import _chunk, quick_header, unfilter, unpack
+from linclass_cli.data.quick_png import _chunk, packed_rows, quick_header, unfilter, unpack_rows
 from linclass_cli.predicting.pictures import File, read_file, read_pictures
 
 RNG = np.random.default_rng(0)
+
+
+def unpack(content: bytes, header: bytes, size: int) -> bytes | None:
+    packed = packed_rows(content, header, size)
+    return None if packed is None else unpack_rows(packed, size)
 
 
 def png(image: np.ndarray, **options) -> bytes:
