@@ -66,11 +66,11 @@ def _extract(session: Session, config: Config) -> dict[str, Any]:
 
 
 def _plot(session: Session, runs: list[Saved]) -> list[str]:
-    from linclass_cli.runs import load_run
-    from linclass_cli.show.plots import save_figures
+    from linclass_cli.commands.plot import evidence_of
+    from linclass_cli.show.plots import draw_all, plan_drawings, save_figures
 
-    loaded = [load_run(session.config.cache, run.run) for run in runs]
-    files = save_figures(loaded, "auto", "png")
+    evidence = evidence_of(session, [run.run for run in runs])
+    files = save_figures(draw_all(plan_drawings(evidence, "auto"), "light", session.notice), "png", "light")
     return [str(file) for file in files]
 
 

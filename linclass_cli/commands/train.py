@@ -51,8 +51,9 @@ def show_train(saved: Saved, at: str) -> None:
         "validation": f"{percent(m['val_accuracy'])}  ({m['n_val']:,} images)",
         "test": f"{percent(m['test_accuracy'])}  ({m['n_test']:,} images)",
         "kept": f"step {m['best_step']} of {m['steps']}",
-        "solver": f"{end}: objective {m['objective']:.6f}, {proven(m)}",
-        "calibrated": f"temperature {m['temperature'] or 1:.4g}, fitted on the validation part",
+        "solver": end,
+        "objective": f"{m['objective']:.6f}, {proven(m)}",
+        "calibrated": f"temperature {m['temperature'] or 1:.4g}, by the validation part",
         "record": saved.path,
     }
     if m["temperature"] is None:

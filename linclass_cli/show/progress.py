@@ -6,10 +6,13 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from linclass_cli.show.tables import notice
+
+if TYPE_CHECKING:
+    from linclass_cli.show.live import Board
 
 Advance = Callable[..., None]
 S = TypeVar("S")
@@ -18,18 +21,21 @@ PLAIN_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def progress(what: str, unit: str, quiet: bool = False) -> Iterator[Advance]:
-    """Yield ``advance(done, total=None, note="", phase="")``. unit: what is counted; ``bytes`` show as MB."""
+def progress(what: str, unit: str, quiet: bool = False, board: Board | None = None) -> Iterator[Advance]:
+    """Yield ``advance(done, total=None, note="", phase="")``. unit: what is counted; ``bytes`` show as MB.
+
+    board: what a terminal shows under the bar, in the notes' place.
+    """
     if quiet:
         yield lambda *_, **__: None
     elif sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        yield from _live(what, unit)
+        yield from _live(what, unit, board)
     else:
         yield _plain(what, unit)
 
 
-def _live(what: str, unit: str) -> Iterator[Advance]:
-    from rich.console import Console
+def _live(what: str, unit: str, board: Board | None) -> Iterator[Advance]:
+    from rich.console import Console, RenderableType
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.table import Column
     from rich.text import Text
@@ -41,16 +47,23 @@ def _live(what: str, unit: str) -> Iterator[Advance]:
     def one_line(ratio: int | None = None) -> Column:
         return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
 
+    class Shown(Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            if board is not None:
+                lines = board.lines(console.width, console.height)
+                yield Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop")
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False, table_column=one_line()),
         BarColumn(bar_width=max(6, min(24, (console.width - 60) // 2)), table_column=one_line()),
         Count(table_column=one_line()),
         TimeRemainingColumn(compact=True, table_column=one_line()),
-        # The note takes what is left of the line, and is cut where that is too little.
+        # The note takes what is left of the line, and is cut where that is too little; a board says more.
         TextColumn("{task.fields[note]}", markup=False, table_column=one_line(1)),
     )
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+    with Shown(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task(what, total=None, note="")
 
         phase_now: str | None = None
@@ -61,7 +74,7 @@ def _live(what: str, unit: str) -> Iterator[Advance]:
                 # Speed and time left are of this phase, and count from where it begins (a resumed download).
                 phase_now = phase
                 bar.reset(task, completed=int(done))
-            bar.update(task, completed=done, total=total, note=note or phase)
+            bar.update(task, completed=done, total=total, note="" if board else note or phase)
 
         yield advance
 

@@ -63,7 +63,7 @@ def test_panels_stand_in_their_order(page):
 
 def test_arguments_options_and_defaults(page):
     text = " ".join(page("plot", width=120).replace("│", " ").split())
-    assert "* RUN... <list[str]> one run, or several over each other [required]" in text
+    assert "* RUN... <list[str]> one run, or several [required]" in text
     assert "--format png|svg|pdf the files' format [default: png]" in text
     assert "--out <path> a folder [default: the run's own]" in text
     assert "--help -h <bool> Show this message and exit." in text

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from linclass_cli.errors import InputError
+from linclass_cli.errors import InputError, UsageError
+from linclass_cli.evidence import Evidence
 from linclass_cli.runs import Run
-from linclass_cli.show.plots import accuracy_curves, cv_curves, fold_curves, loss_curves, save_figures
+from linclass_cli.show.figures.compare import compare_figure
+from linclass_cli.show.figures.curves import accuracy_curves, cv_curves, fold_curves, loss_curves
+from linclass_cli.show.plots import draw_all, plan_drawings
+from linclass_cli.show.plots import save_figures as save
 
 
 def trained(name: str, path: Path, val: bool = True, steps: int = 5) -> Run:
@@ -24,7 +28,13 @@ def trained(name: str, path: Path, val: bool = True, steps: int = 5) -> Run:
         }
         for i in range(steps)
     ]
-    metrics = {"loss": "softmax", "solver": "lbfgs", "best_step": steps - 1, "test_accuracy": 0.4}
+    metrics = {
+        "loss": "softmax",
+        "solver": "lbfgs",
+        "best_step": steps - 1,
+        "test_accuracy": 0.4,
+        "n_test": 100,
+    }
     config = {"feature": {"name": "hog"}, "data": {"name": "tiny"}}
     return Run(name, path / name, "train", "", config, {}, "", metrics, history)
 
@@ -43,6 +53,16 @@ def validated(name: str, path: Path, l2=(0.01, 0.1, 1.0)) -> Run:
     return Run(name, path / name, "cv", "", run.config, {}, "", metrics, [])
 
 
+def save_figures(runs, kind, file_format, folder=None) -> list[Path]:
+    evidence = [Evidence(run, lambda run: pytest.fail("scores are not wanted")) for run in runs]
+    drawn = draw_all(plan_drawings(evidence, kind), "light", pytest.fail)
+    return save(drawn, file_format, "light", folder)
+
+
+def header(figure) -> list[str]:
+    return [text.get_text() for text in figure.texts[:2]]
+
+
 def lines(figure) -> dict[str, list[float]]:
     return {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].get_lines()}
 
@@ -58,7 +78,8 @@ def test_curves_show_what_the_history_says(tmp_path):
     axes = accuracy_curves([run]).axes[0]
     assert axes.get_xlabel() == "Step of the solver"
     assert axes.get_ylabel() == "Accuracy (%)"
-    assert "test 40.00 %" in axes.get_title(loc="left")
+    about = "softmax by lbfgs on hog of tiny, test 40.00 %"
+    assert header(accuracy_curves([run])) == ["run1: accuracy", about]
 
 
 def test_several_runs_lie_over_each_other(tmp_path):
@@ -122,6 +143,21 @@ def test_the_curves_of_a_cross_validation_are_those_of_every_fold(tmp_path):
     assert figure.axes[0].get_ylim()[0] > 30
     (file,) = save_figures([run], "curves", "png")
     assert file == tmp_path / "run4" / "curves.png"
+
+
+def test_runs_are_compared_by_their_intervals(tmp_path):
+    runs = [trained("a", tmp_path), validated("b", tmp_path), trained("c", tmp_path, val=False)]
+    figure = compare_figure(runs, [(0.3, 0.5), (0.2, 0.6), (0.1, 0.7)], "t", "a")
+    left, right = figure.axes
+    assert [list(line.get_xdata()) for line in left.get_lines()[::2]] == [[30, 50], [20, 60], [10, 70]]
+    assert left.get_yticklabels()[0].get_text() == "a\nsoftmax, hog"
+    # One run has no validation part: the training accuracy is what all of them have.
+    assert right.get_ylabel() == "Training accuracy (%)"
+    assert len(right.get_lines()) == 2
+    (file,) = save_figures(runs, "compare", "png")
+    assert file == tmp_path / "a" / "compare-a-b-c.png"
+    with pytest.raises(UsageError, match="two runs or more"):
+        save_figures(runs[:1], "compare", "png")
 
 
 def test_pyplot_is_never_loaded():
