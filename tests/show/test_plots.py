@@ -21,6 +21,7 @@ def trained(name: str, path: Path, val: bool = True, steps: int = 5) -> Run:
     history = [
         {
             "iteration": i,
+            "seconds": 0.5 * i,
             "train_loss": 2.0 / (i + 1),
             "train_accuracy": i / 10,
             "val_loss": 2.1 / (i + 1) if val else None,
@@ -61,6 +62,10 @@ def save_figures(runs, kind, file_format, folder=None) -> list[Path]:
 
 def header(figure) -> list[str]:
     return [text.get_text() for text in figure.texts[:2]]
+
+
+def slow(run: Run) -> Run:
+    return replace(run, history=[step | {"seconds": 100.0 * step["iteration"]} for step in run.history])
 
 
 def lines(figure) -> dict[str, list[float]]:
@@ -154,6 +159,10 @@ def test_runs_are_compared_by_their_intervals(tmp_path):
     # One run has no validation part: the training accuracy is what all of them have.
     assert right.get_ylabel() == "Training accuracy (%)"
     assert len(right.get_lines()) == 2
+    other = replace(runs[2], metrics={**runs[2].metrics, "solver": "sgd"})
+    for mixed, scale in (([runs[0], other], "linear"), ([slow(runs[0]), other], "log")):
+        axes = compare_figure(mixed, [(0.3, 0.5)] * 2, "t", "a").axes[1]
+        assert (axes.get_xlabel(), axes.get_xscale()) == ("Seconds", scale)
     (file,) = save_figures(runs, "compare", "png")
     assert file == tmp_path / "a" / "compare-a-b-c.png"
     with pytest.raises(UsageError, match="two runs or more"):

@@ -60,11 +60,12 @@ def _curves(axes: Any, runs: Sequence[Run], paint: dict[str, tuple[str, str]]) -
             [step[key] for step in history], [100 * step[part] for step in history],
             dash, color=color, linewidth=1.8, marker="o" if len(history) < 12 else None, markersize=4,
         )  # fmt: skip
-    if key == "seconds":
+    times = [step["seconds"] for run in runs for step in history_of(run)] if key == "seconds" else []
+    if times and max(times) > 30 * max(min(times), 1e-3):  # one fit long done before another has begun
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda *_: "")
-    else:
+    elif not times:
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(f"{'Validation' if held else 'Training'} accuracy (%)")
