@@ -11,11 +11,12 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 
 Spans = Iterator[tuple[int, int]]
 
+_LOOK_UP = 0.5  # seconds
 _in_force: ContextVar[int] = ContextVar("threads", default=0)
 
 
@@ -56,15 +57,29 @@ def in_chunks(work: Callable[[Spans], None], n: int, chunk: int = 1) -> None:
         work(spans)
         return
     pool = _pool(threads)
-    calls = [pool.submit(work, spans) for _ in range(threads)]
     try:
-        for call in calls:
-            call.result()
+        for call in [pool.submit(work, spans) for _ in range(threads)]:
+            _wait(call)
     except BaseException:
         # The other threads find nothing more to take: leaving, as after Ctrl-C, would wait for all of it.
         for _ in spans:
             pass
         raise
+
+
+def _wait(call: Future[None]) -> None:
+    """Wait for a call, and raise what it raised.
+
+    Now and then the wait is left: a signal that comes just before it begins would not be seen until its end.
+    """
+    while True:
+        try:
+            error = call.exception(_LOOK_UP)
+        except TimeoutError:
+            continue
+        if error:
+            raise error
+        return
 
 
 @functools.cache

@@ -41,11 +41,12 @@ class Item:
 
 @dataclass
 class Listing:
-    """What was found: pictures, what cannot be read (origin, reason), and files that are no pictures."""
+    """What was found: pictures, what cannot be read (origin, reason), files that are no pictures, classes."""
 
     items: list[Item] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
 
 
 def list_folder(root: Path, leave_out: Path | None = None) -> Listing:
@@ -78,7 +79,7 @@ def _parts(root: Path, leave_out: Path | None) -> list[tuple[str, Path]]:
     folders = _folders(root, leave_out)
     named = {entry.name.lower(): Path(entry.path) for entry in folders if entry.name.lower() in PARTS}
     parts = [(PARTS[name], path) for name, path in named.items()]
-    holding = [place for place in parts if any(entry.is_dir() for entry in _entries(place[1]))]
+    holding = [place for place in parts if any(Path(entry.path).is_dir() for entry in _entries(place[1]))]
     # A class may be called "train": then there are pictures in it, and no folders of classes.
     if not any(part == "train" for part, _ in holding):
         return [("", root)] if folders else []
@@ -95,6 +96,7 @@ def _list_classes(part: str, classes: list[os.DirEntry[str]], root: Path, listin
         if label in seen:
             raise InputError(f"{root}: two folders, {seen[label]} and {where}, give one class; rename one")
         seen[label] = where
+        listing.classes.add(label)
         before = len(listing.items), len(listing.bad)
         for file in _files(Path(entry.path), root, listing):
             _take(file, label, part, root, listing)
@@ -128,12 +130,11 @@ def _take(path: Path, label: str, part: str, root: Path, listing: Listing) -> No
 def _pass_over(folder: Path, root: Path, listing: Listing) -> None:
     """Note what stands beside the folders of classes."""
     for entry in _entries(folder):
-        if entry.is_symlink() and entry.is_dir():
-            listing.bad.append(
-                (_origin(Path(entry.path), root), "it is a link to a folder, which is not followed")
-            )
-        elif not entry.is_dir():
-            listing.ignored.append(_origin(Path(entry.path), root))
+        path = Path(entry.path)
+        if entry.is_symlink() and path.is_dir():
+            listing.bad.append((_origin(path, root), "it is a link to a folder, which is not followed"))
+        elif not path.is_dir():
+            listing.ignored.append(_origin(path, root))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

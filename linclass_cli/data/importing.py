@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from linclass_cli.atomic import place_folder, scratch_folder
 from linclass_cli.data.dealing import check_parts, deal, describe_duplicates, row_digests
 from linclass_cli.data.imported import load_sources, write_description, write_part
-from linclass_cli.data.info import Advance, DatasetInfo, dataset_folder
+from linclass_cli.data.info import MANIFEST, Advance, DatasetInfo, dataset_folder
 from linclass_cli.data.labels import number_classes
 from linclass_cli.data.own import Description, check_dataset_name, damaged_files, read_description, read_own
 from linclass_cli.data.sources import Keys, Source, find_source
@@ -84,6 +84,8 @@ def import_dataset(
     if held and not order.force and held.fingerprint == mark:
         return _report(held.info, cache_dir, load_sources(name, cache_dir), True, began)
     folder = dataset_folder(name, cache_dir)
+    if not held and folder.exists() and not (folder / MANIFEST).exists():
+        raise InputError(f"{folder} is there, and is no dataset: move it away, or choose another --name")
     with scratch_folder(folder) as fresh:
         about = {"source": str(path.absolute()), "typed": order.typed, "fingerprint": mark}
         sources = _fill(fresh, source, order, about, advance, notice)

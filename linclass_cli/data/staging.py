@@ -105,6 +105,11 @@ def stage_pictures(listing: Listing, wish: Wish, file: Path, what: str, advance:
         if new != old:
             rows[new] = rows[old]
     items = [listing.items[seen[place]] for place in np.flatnonzero(done)]
+    lost = sorted(listing.classes - {item.label for item in items})
+    if lost:
+        raise InputError(
+            f"{what}: no picture of class {lost[0]!r} can be read; mend one, or take the class out"
+        )
     return Staged(
         rows[: len(items)],
         [item.label for item in items],

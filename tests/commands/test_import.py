@@ -153,6 +153,37 @@ def test_unreadable_files(linclass):
     assert linclass(*PETS, "--on-bad-image", "skip", "--json").json["skipped"] == made["skipped"]
 
 
+def test_a_class_of_which_nothing_can_be_read(linclass):
+    photos(classes=("cat", "dog", "emu"), n=3)
+    for path in Path("photos/emu").iterdir():
+        path.write_bytes(b"bad")
+    refused = linclass(*PETS, "--on-bad-image", "skip")
+    assert (refused.code, "no picture of class 'emu'" in refused.error) == (3, True)
+
+
+def test_links_that_lead_round(linclass):
+    photos("photos/train")
+    Path("photos/train/cat/round").symlink_to("../../..")
+    Path("photos/train/self").symlink_to("self")
+    Path("photos/train/cat/self.png").symlink_to("self.png")
+    Path("photos/up").symlink_to("..")
+    made = linclass(*PETS, "--on-bad-image", "skip", "--json").json
+    assert made["n_train"] + made["n_test"] == 20
+    reasons = {one["path"]: one["reason"] for one in made["skipped"]}
+    assert "not followed" in reasons["train/cat/round"]
+    assert "symbolic links" in reasons["train/cat/self.png"]
+
+
+def test_a_folder_that_is_no_dataset_is_left_alone(linclass):
+    photos()
+    Path("cache/datasets/pets").mkdir(parents=True)
+    Path("cache/datasets/pets/thesis.txt").write_text("precious")
+    for options in ((), ("--force",)):
+        refused = linclass(*PETS, *options)
+        assert (refused.code, "is no dataset" in refused.error) == (3, True)
+    assert Path("cache/datasets/pets/thesis.txt").read_text() == "precious"
+
+
 def test_names_of_all_kinds(linclass):
     photos(classes=("größe", "猫 und\thund", "e\u0301"))
     save("photos/größe/a\nb'\".png", picture(9))
