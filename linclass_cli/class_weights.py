@@ -50,7 +50,8 @@ def load_weighting(setting: str, classes: tuple[str, ...]) -> Weighting | None:
     path = Path(setting)
     if not path.is_file():
         raise MissingError(
-            f"no file {path} of class weights; --class-weight is {BALANCED}, or a JSON or CSV file"
+            f"no file {path} of class weights{did_you_mean(setting, (BALANCED,))}; --class-weight is "
+            f"{BALANCED}, or a JSON or CSV file"
         )
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -72,6 +72,8 @@ def test_what_is_no_list_of_weights_is_an_error(tmp_path, name, text, words):
 def test_what_is_not_there_is_missing(tmp_path):
     with pytest.raises(MissingError, match="balanced"):
         load_weighting(str(tmp_path / "w.json"), CLASSES)
+    with pytest.raises(MissingError, match=r"did you mean balanced\?"):
+        load_weighting("balancd", CLASSES)
 
 
 def test_json_weights_go_through_json(tmp_path):

@@ -84,9 +84,9 @@ def stage_pictures(listing: Listing, wish: Wish, file: Path, what: str, advance:
             raise (MissingError if missing else InputError)(_unreadable(bad, len(listing.items), what))
 
     _all(len(listing.items), look, "looking at the pictures", advance)
-    complain()
     seen = [index for index, one in enumerate(looks) if one is not None]
     if not seen:
+        complain()
         raise InputError(f"{what}: none of its {len(listing.items)} files is a picture that can be read")
     frame = _frame([one for one in looks if one is not None], wish)
     rows = mapped(file, (len(seen), *frame.shape), np.dtype(np.uint8))

@@ -159,6 +159,8 @@ def _labels(table: Table) -> list[str]:
     where = table.labels.where
     labels = table.labels.whole()
     texts = label_texts(labels, where)
+    if n == 0 and table.rows.shape:
+        raise InputError(f"{table.rows}: expected rows and a label for each, found no rows")
     if len(texts) != n or n == 0:
         raise InputError(
             f"{where}: {len(texts):,} labels for {n:,} rows of {table.rows}; every row wants one"

@@ -86,11 +86,11 @@ def chosen_l2(choice: dict[str, Any], config: Config) -> float:
     return float(choice["one_se_l2" if config.cv.choose == "one-se" else "best_l2"])
 
 
-def fold_rows(y: Array, k: int, config: Config, groups: Array | None) -> Array:
+def fold_rows(y: Array, k: int, config: Config, groups: Array | None, classes: tuple[str, ...] = ()) -> Array:
     """The fold of each row, (n,); raises InputError where a class has no image in a fold's training part."""
-    fold_of = assign_folds(y, config.cv.folds, config.seed, config.split.stratify, groups)
+    fold_of = assign_folds(y, config.cv.folds, config.seed, config.split.stratify, groups, classes)
     for fold in range(config.cv.folds):
-        check_classes(y[fold_of != fold], k, f"the training part of fold {fold}")
+        check_classes(y[fold_of != fold], k, f"the training part of fold {fold}", classes)
     return fold_of
 
 
@@ -115,7 +115,7 @@ def cross_validate(
     began = time.perf_counter()
     y, k = features.train.y, len(classes)
     groups = load_groups(config.split.groups, len(y))
-    fold_of = fold_rows(y, k, config, groups.of if groups else None)
+    fold_of = fold_rows(y, k, config, groups.of if groups else None, classes)
     strengths = list(config.cv.l2)
     cells: list[Cell] = []
     weighting = load_weighting(config.model.class_weight, classes)

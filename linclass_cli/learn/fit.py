@@ -97,7 +97,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
     groups = load_groups(config.split.groups, len(y))
     split = config.split
     rows, held = hold_out(y, split.val_fraction, config.seed, split.stratify, groups.of if groups else None)
-    check_classes(y[rows], k, "the training part")
+    check_classes(y[rows], k, "the training part", classes)
     weighting = load_weighting(config.model.class_weight, classes)
     problem = make_problem(features, rows, config.model.l2, k, config, weighting)
     validation = held_part(problem.part, held, y[held]) if len(held) else None

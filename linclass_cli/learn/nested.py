@@ -64,12 +64,13 @@ def nested_cross_validate(
     groups = load_groups(config.split.groups, len(y))
     of = groups.of if groups else None
     weighting = load_weighting(config.model.class_weight, classes)
-    fold_of = fold_rows(y, k, config, of)
+    fold_of = fold_rows(y, k, config, of, classes)
     outers = []
     for fold in range(config.cv.folds):
         rows = np.flatnonzero(fold_of != fold)
         inside = replace(features, train=Block(features.train.X[rows], y[rows]))
-        inner_folds = fold_rows(y[rows], k, config, None if of is None else _renumbered(of[rows]))
+        of_rows = None if of is None else _renumbered(of[rows])
+        inner_folds = fold_rows(y[rows], k, config, of_rows, classes)
         cells = []
         for event in fold_cells(inside, inner_folds, k, config, weighting):
             if isinstance(event, Cell):

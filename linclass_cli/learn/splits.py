@@ -9,14 +9,20 @@ from linclass_cli.learn.losses import Array
 
 
 def assign_folds(
-    y: Array, folds: int, seed: int, stratify: bool = True, groups: Array | None = None
+    y: Array,
+    folds: int,
+    seed: int,
+    stratify: bool = True,
+    groups: Array | None = None,
+    classes: tuple[str, ...] = (),
 ) -> Array:
     """The fold, 0 .. folds-1, of every row: int64 (n,).
 
     Stratified: each class is shuffled and dealt out over the folds, going on where the class before it
     stopped, so that sizes differ by at most one, of the folds and of each class in them. Otherwise the rows
     are shuffled and cut into equal folds. With ``groups`` (n,), no group is in two folds (`deal_groups`).
-    Raises InputError where a class (or n) has fewer rows than folds, or there are fewer groups than folds.
+    Raises InputError where a class (or n) has fewer rows than folds, or there are fewer groups than folds;
+    it calls the class by its name in ``classes``, where they are given.
     """
     if groups is not None:
         count = int(groups.max(initial=-1)) + 1
@@ -34,9 +40,10 @@ def assign_folds(
     dealt = 0
     for label, count in enumerate(np.bincount(y)):
         if 0 < count < folds:
+            mend = f"take at most {count} folds, or --no-stratify" if count > 1 else "give it more images"
             raise InputError(
-                f"class {label} has {count} images, fewer than the {folds} folds: every fold wants one; "
-                f"take at most {count} folds, or --no-stratify"
+                f"class {classes[label] if classes else label} has {count} image{'s' if count > 1 else ''}, "
+                f"fewer than the {folds} folds: every fold wants one; {mend}"
             )
         fold[rng.permutation(np.flatnonzero(y == label))] = (dealt + np.arange(count)) % folds
         dealt += int(count)
@@ -110,11 +117,12 @@ def deal_groups(y: Array, groups: Array, shares: Array, seed: int, stratify: boo
     return part_of[groups]
 
 
-def check_classes(y: Array, k: int, what: str) -> None:
-    """Raise InputError unless each of the k classes has a row among the labels y of ``what``."""
+def check_classes(y: Array, k: int, what: str, classes: tuple[str, ...] = ()) -> None:
+    """Raise InputError, with the class's name, unless each of k classes is among the labels y of ``what``."""
     missing = np.flatnonzero(np.bincount(y, minlength=k)[:k] == 0)
     if len(missing):
+        name = classes[missing[0]] if classes else missing[0]
         raise InputError(
-            f"class {missing[0]} has no image in {what}: a model of {k} classes cannot be fitted there; "
+            f"class {name} has no image in {what}: a model of {k} classes cannot be fitted there; "
             "give every class enough images, or take fewer folds"
         )

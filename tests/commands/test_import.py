@@ -136,17 +136,19 @@ def test_unreadable_files(linclass):
     photos()
     Path("photos/cat/bad.jpg").write_bytes(b"no picture")
     Path("photos/dog/empty.png").write_bytes(b"")
+    whole = Path("photos/dog/0.png").read_bytes()
+    Path("photos/dog/torn.png").write_bytes(whole[: len(whole) * 2 // 3])  # only reading its pixels tells
     Path("photos/dog/note.txt").write_text("hello")
     Path("photos/dog/away.png").symlink_to("/etc/hostname")
     Path("photos/dog/lost.png").symlink_to("nowhere")
     Path("photos/dog/README").write_text("no picture, and does not say it is one")
     refused = linclass(*PETS)
     assert refused.code == 4
-    assert "4 of 24 pictures cannot be read: cat/bad.jpg (" in refused.error
+    assert "5 of 25 pictures cannot be read: cat/bad.jpg (" in refused.error
     assert not Path("cache/datasets/pets").exists()
     made = linclass(*PETS, "--on-bad-image", "skip", "--json").json
     reasons = {one["path"]: one["reason"] for one in made["skipped"]}
-    assert set(reasons) == {"cat/bad.jpg", "dog/empty.png", "dog/away.png", "dog/lost.png"}
+    assert set(reasons) == {"cat/bad.jpg", "dog/empty.png", "dog/away.png", "dog/lost.png", "dog/torn.png"}
     assert "leads out" in reasons["dog/away.png"]
     assert made["ignored"] == ["dog/README", "dog/note.txt"]
     assert made["n_train"] + made["n_test"] == 20

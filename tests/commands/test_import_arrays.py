@@ -279,7 +279,7 @@ HUGE = (10**12, 5)
         ("a.npz", npz(X=npy(X), y=npy(Y + 0.5)), "row 0 has 0.5"),
         ("a.npz", npz(X=npy(X), y=npy(np.eye(3)[Y])), "one label a row"),
         ("a.npz", npz(X=npy(X), y=npy(np.zeros(60, int))), "two classes or more"),
-        ("a.npz", npz(X=npy(X[:0]), y=npy(Y[:0])), "0 labels for 0 rows"),
+        ("a.npz", npz(X=npy(X[:0]), y=npy(Y[:0])), "found no rows"),
         ("a.npz", npz(X=npy(X.astype(complex)), y=npy(Y)), "expected vectors"),
         ("a.npz", npz(X=npy(X), x=npy(X), y=npy(Y)), "both X and x may be the rows"),
         ("a.npz", npz(x_train=npy(X), y_train=npy(Y), x_test=npy(X[:, :4]), y_test=npy(Y)), "another shape"),

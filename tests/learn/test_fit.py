@@ -129,7 +129,7 @@ def test_a_model_refuses_features_of_another_size():
 
 
 def test_a_class_without_images_is_an_error():
-    with pytest.raises(InputError, match="class 3 has no image in the training part"):
+    with pytest.raises(InputError, match="class d has no image in the training part"):
         run(train(features(), (*CLASSES, "d"), config()))
 
 
@@ -195,9 +195,9 @@ def test_a_class_that_a_fold_has_all_of_is_an_error():
     f.train.y[:] = np.where(f.train.y == 2, 0, f.train.y)
     f.train.y[4] = 2
     folds = CvConfig(folds=3)
-    with pytest.raises(InputError, match="class 2 has 1 images, fewer than the 3 folds"):
+    with pytest.raises(InputError, match="class c has 1 image, fewer than the 3 folds"):
         run(cross_validate(f, CLASSES, config(cv=folds)))
-    with pytest.raises(InputError, match="class 2 has no image in the training part of fold"):
+    with pytest.raises(InputError, match="class c has no image in the training part of fold"):
         run(cross_validate(f, CLASSES, config(cv=folds, split=SplitConfig(stratify=False))))
 
 
