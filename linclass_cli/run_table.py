@@ -43,6 +43,7 @@ def facts(run: Run) -> dict[str, Any]:
     settings = _flat(run.config)
     found = {key.rpartition(".")[2]: value for key, value in settings.items()}
     found |= settings | run.metrics | row(run)
+    found |= {"val": found["val_accuracy"], "test": found["test_accuracy"]}  # as the table is headed
     if run.kind == "cv":
         found["l2"] = run.metrics.get("chosen_l2", run.metrics.get("best_l2"))
     return found

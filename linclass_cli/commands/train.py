@@ -68,4 +68,5 @@ def proven(m: dict[str, Any]) -> str:
     """How near to the optimum a fit is for certain, in words."""
     if m["gap_bound"] is None:
         return f"gradient {m['gradient_norm']:.1e}"
-    return f"at most {100 * m['gap_bound']:.2g} % above the optimum"
+    gap = 100 * m["gap_bound"]
+    return f"at most {f'{gap:,.0f}' if gap >= 10 else f'{gap:.2g}'} % above the optimum"

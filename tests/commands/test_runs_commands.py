@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from linclass_cli.commands.train import proven
 from linclass_cli.run_table import differences
 from linclass_cli.runs import load_run
 from tests.commands.test_line import FAST
@@ -37,6 +38,9 @@ def test_runs_are_sorted(trained):
         run["test_accuracy"] for run in trained("runs", "list", "--sort", "test_accuracy", "--json").json
     ]
     assert by_test == sorted(by_test)
+    # The keys that the table shows as its heads, too.
+    for head in ("val", "test"):
+        assert names(trained, "--sort", head) == names(trained, "--sort", f"{head}_accuracy")
     # A cross-validation has no validation accuracy: it stands last, whichever way.
     for more in ((), ("--reverse",)):
         assert names(trained, "--sort", "val_accuracy", *more)[-1] == "a"
@@ -128,3 +132,8 @@ def test_a_setting_that_came_later_is_at_its_default(trained):
     assert differences([older, run])["config"] == {}
     warm = replace(run, config={**config, "model": {**config["model"], "calibrate": True}})
     assert differences([older, warm])["config"] == {"model.calibrate": [False, True]}
+
+
+def test_a_large_gap_is_no_power_of_ten():
+    assert proven({"gap_bound": 9.02}) == "at most 902 % above the optimum"
+    assert proven({"gap_bound": 4.75e-7}) == "at most 4.8e-05 % above the optimum"
