@@ -91,10 +91,11 @@ def _record(
     notice: Callable[[str], None],
     bar: Bar,
 ) -> Saved:
+    from linclass_cli.claims import claim
     from linclass_cli.class_weights import load_weighting
     from linclass_cli.extract import obtain_features, plan_features
     from linclass_cli.groups import load_groups
-    from linclass_cli.runs import claim, save_run
+    from linclass_cli.runs import save_run
     from linclass_cli.threads import use_threads
 
     # What files say is looked at before features are extracted.

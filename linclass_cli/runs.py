@@ -4,29 +4,25 @@
     history.jsonl       one line a step (train) or a cell (cv)
     model.safetensors   weight (k, d), bias (k,) float32; mean, factor (d,) float64; classes, loss, key
 
-A name is claimed by creating the empty folder, which only one process can do; the finished record is renamed
-over it.
+A name is claimed before (`claims`): the finished record is renamed over the empty folder.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linclass_cli.atomic import disk_errors, make_folder, replacing_folder, temporary_name
+from linclass_cli.atomic import disk_errors, replacing_folder, temporary_name
+from linclass_cli.claims import NAME, check_name, runs_folder
 from linclass_cli.digest import digest
 from linclass_cli.environment import environment
-from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, did_you_mean
+from linclass_cli.errors import IntegrityError, MissingError, ResourceError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILES = {"history.jsonl", "model.safetensors"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -79,80 +74,6 @@ class Run:
     feature_key: str
     metrics: dict[str, Any]
     history: list[dict[str, Any]]
-
-
-def runs_folder(cache: Path) -> Path:
-    return cache / "runs"
-
-
-def check_name(name: str) -> None:
-    """Raise InputError for a name that could not be a folder's everywhere, or would reach outside."""
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"{name[:40]!r} is no name for a run: 1 to 100 letters, digits, dots, dashes and underscores, "
-            "the first a letter or digit"
-        )
-
-
-@contextlib.contextmanager
-def claim(cache: Path, name: str | None) -> Iterator[str]:
-    """Reserve a run's name, ``run1``, ``run2``, … when none is given, until the block ends.
-
-    Two processes never hold the same name. When the block ends without a record under the name, the name is
-    free again. Raises InputError when the given name is taken.
-    """
-    folder = runs_folder(cache)
-    make_folder(folder)
-    if name is None:
-        claimed = _claim_next(folder)
-    else:
-        check_name(name)
-        claimed = name
-        with disk_errors(folder / name), contextlib.suppress(FileExistsError):
-            (folder / name).mkdir()
-    lock = _own(folder / claimed)
-    if lock is None:
-        raise InputError(
-            f"a run named {claimed} is there already, or under way ({folder / claimed}); "
-            "choose another --name, or leave it out for the next free one"
-        )
-    try:
-        yield claimed
-    finally:
-        os.close(lock)
-        with contextlib.suppress(OSError):
-            (folder / claimed).rmdir()  # fails, as it should, once the record is there
-
-
-def _own(path: Path) -> int | None:
-    """Lock an empty folder that nobody else has; None where somebody has, or a record is there.
-
-    A process that was killed leaves an empty folder without a lock: the next to ask for the name gets it.
-    Where locks do not work, the folder's owner cannot be told from a dead one, and both may go on: the first
-    to end has the name, the other one's record is refused.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    with contextlib.suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between opening and locking a finished record may have taken the folder's place.
-        same = path.stat().st_ino == os.fstat(handle).st_ino
-        if same and not any(path.iterdir()):
-            return handle
-    os.close(handle)
-    return None
-
-
-def _claim_next(folder: Path) -> str:
-    taken = (re.fullmatch(r"run(\d{1,15})", path.name) for path in folder.iterdir())
-    number = 1 + max((int(match[1]) for match in taken if match), default=0)
-    while True:
-        with disk_errors(folder):
-            try:
-                (folder / f"run{number}").mkdir()
-            except FileExistsError:
-                number += 1
-            else:
-                return f"run{number}"
 
 
 def save_run(
@@ -234,7 +155,7 @@ def list_runs(cache: Path) -> list[str]:
         [path.name for path in folder.iterdir() if (path / "run.json").is_file()] if folder.is_dir() else []
     )
     return sorted(
-        (name for name in names if _NAME.fullmatch(name)),
+        (name for name in names if NAME.fullmatch(name)),
         key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)],
     )
 

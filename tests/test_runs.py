@@ -7,8 +7,9 @@ import threading
 import numpy as np
 import pytest
 
+from linclass_cli.claims import claim
 from linclass_cli.errors import InputError, IntegrityError, MissingError
-from linclass_cli.runs import Model, Outcome, claim, list_runs, load_model, load_run, save_run
+from linclass_cli.runs import Model, Outcome, list_runs, load_model, load_run, save_run
 
 MODEL = Model(
     weight=np.arange(6, dtype=np.float32).reshape(2, 3),

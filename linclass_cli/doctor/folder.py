@@ -9,11 +9,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from linclass_cli.claims import runs_folder
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.doctor import Finding, Level
 from linclass_cli.errors import IntegrityError, LinclassError, MissingError
 from linclass_cli.inventory import list_cache
-from linclass_cli.runs import list_runs, load_run, runs_folder
+from linclass_cli.runs import list_runs, load_run
 
 _LITTLE = 1 << 30  # bytes of free space below which CIFAR-10 and its features may not find room
 
