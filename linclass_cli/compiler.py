@@ -38,7 +38,7 @@ _spare_scipy()
 
 
 def _shapes_differ(source: Any, target: Any) -> None:
-    raise NotImplementedError
+    """A name for Numba alone, which compiles the function below for it. Python never calls it."""
 
 
 @numba.extending.overload(_shapes_differ)

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from linclass_cli.learn.losses import Array, mean_curvature, sums_by_class
+from linclass_cli.learn.curvature import mean_curvature, sums_by_class
+from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, Value, scaled
 from linclass_cli.threads import Spans, in_chunks
 

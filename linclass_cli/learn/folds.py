@@ -16,8 +16,9 @@ from functools import cached_property
 
 import numpy as np
 
+from linclass_cli.learn.curvature import mean_curvature
 from linclass_cli.learn.gram import Gram, gram
-from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
+from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.objective import Part, Value, kernel_weights
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_ROWS

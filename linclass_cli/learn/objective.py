@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.learn.losses import LOSS_NUMBER, Array, mean_curvature
+from linclass_cli.learn.curvature import mean_curvature
+from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
 from linclass_cli.threads import Spans, in_chunks

@@ -20,13 +20,12 @@ from __future__ import annotations
 import numpy as np
 
 from linclass_cli.jit import kernel
+from linclass_cli.learn.curvature import curvature_rows, times_curvature
 from linclass_cli.learn.lanes import dots, outers, scale
 from linclass_cli.learn.losses import (
     Array,
     count_correct,
-    curvature_rows,
     loss_rows,
-    times_curvature,
     weigh_rows,
 )
 
@@ -157,7 +156,7 @@ def curvature_block(
     Q: Array,
     first: int,
 ) -> None:
-    """What second derivatives at (W, b) need (losses.curvature_rows), into Q (P k, M) from ``first`` on."""
+    """What second derivatives at (W, b) need (`curvature_rows`), into Q (P k, M) from ``first`` on."""
     m = rows.shape[0]
     d = X.shape[1]
     R = tile_rows(d)
