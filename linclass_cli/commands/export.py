@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from linclass_cli.commands.session import Session, command, with_default
-from linclass_cli.errors import InputError
 from linclass_cli.show.tables import print_line
 
 FORMATS = ("onnx", "safetensors", "npz")
@@ -34,8 +33,6 @@ def add(app: typer.Typer) -> None:
 
         Example: linclass export run1 --format onnx --out models
         """
-        if file_format not in FORMATS:
-            raise InputError(f"--format {file_format}: allowed is {', '.join(FORMATS)}")
         from linclass_cli.exporting.files import export_run
 
         files = export_run(session.config.cache, run, file_format, out, session.notice)

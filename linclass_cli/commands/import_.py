@@ -21,7 +21,6 @@ FITS = ("crop", "pad", "stretch")
 COLORS = ("auto", "grey", "rgb")
 ON_BAD = ("error", "skip")
 _FEW = 5
-_OTHER_WORDS = {"fit": "pad", "contain": "pad", "cover": "crop", "squash": "stretch"}
 
 
 def add(app: typer.Typer) -> None:
@@ -115,13 +114,6 @@ def _order(
     from linclass_cli.data.sources import Keys
     from linclass_cli.data.staging import Wish
 
-    for flag, value, known in (
-        ("fit", fit, FITS),
-        ("color", color, COLORS),
-        ("on-bad-image", on_bad, ON_BAD),
-    ):
-        if value not in known:
-            raise InputError(f"--{flag} {value}: allowed is {', '.join(known)}")
     if not 0 < test_fraction < 1:
         raise InputError(f"--test-fraction {test_fraction:g}: allowed is a number between 0 and 1")
     typed = f" --size {size}" if size else ""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linclass_cli.commands.session import Session, command, with_default
-from linclass_cli.errors import InputError, did_you_mean
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import print_line
@@ -29,14 +28,8 @@ THEMES = ("light", "dark")
 
 
 def one_of(known: Sequence[str], flag: str, text: str) -> Any:
-    """An option whose value is one of a few words."""
-
-    def check(value: str) -> str:
-        if value not in known:
-            raise InputError(f"{flag} {value}: allowed is {', '.join(known)}{did_you_mean(value, known)}")
-        return value
-
-    return typer.Option(flag, metavar="|".join(known), help=text, callback=check)
+    """An option whose value is one of a few words; `session` checks that it is, by the metavar."""
+    return typer.Option(flag, metavar="|".join(known), help=text)
 
 
 RunNames = Annotated[list[str], typer.Argument(metavar="RUN...", help="one run, or several")]

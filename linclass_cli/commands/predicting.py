@@ -12,7 +12,7 @@ from linclass_cli.atomic import replacing
 from linclass_cli.commands.session import Session
 from linclass_cli.errors import InputError, MissingError, UsageError
 from linclass_cli.predicting.predictor import load_predictor
-from linclass_cli.predicting.rows import FORMATS, header, make_writer
+from linclass_cli.predicting.rows import header, make_writer
 from linclass_cli.predicting.sources import SUFFIXES, VECTORS, Failed, find_files
 from linclass_cli.predicting.stream import Batch, predict_files
 from linclass_cli.show.compiling import compiling_shown
@@ -33,8 +33,6 @@ class Options:
 
 def check_options(session: Session, file_format: str | None, top: int | None) -> Options:
     """What was asked for. Raises UsageError and InputError."""
-    if file_format is not None and file_format not in FORMATS:
-        raise InputError(f"--format {file_format}: allowed is {', '.join(FORMATS)}")
     if session.json and file_format == "csv":
         raise UsageError("--json and --format csv: one of them")
     chosen = file_format or ("jsonl" if session.json else "csv")

@@ -19,7 +19,7 @@ from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec
 from linclass_cli.errors import InputError, IntegrityError, ResourceError
 from linclass_cli.threads import Spans, in_chunks
 
-__all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_cifar", "read_idx"]
+__all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_idx"]
 
 _CHUNK = 1 << 20  # bytes of a member that are read, digested and taken apart while they are in the cache
 
@@ -134,47 +134,24 @@ def _read_cifar(spec: DatasetSpec, folder: Path) -> tuple[Split, Split]:
         for i, _ in spans:
             done = begin = ends[i - 1] if i else 0
             for chunk in _member_chunks(spec, folder, names[i], _CHUNK // record * record or record):
-                records = np.frombuffer(chunk, np.uint8).reshape(-1, record)
+                records = cifar_records(chunk, record, str(folder / names[i]))
                 rows = slice(done, done + len(records))
-                _take_cifar(records, split.images[rows], split.labels[rows])
+                take_cifar(records, split.images[rows], split.labels[rows])
                 done = rows.stop
-            _check_labels(split.labels[begin:done], len(spec.classes), str(folder / names[i]))
+            check_labels(split.labels[begin:done], len(spec.classes), str(folder / names[i]))
 
     in_chunks(work, len(names))
     train, test = slice(spec.n_train), slice(spec.n_train, None)
     return Split(split.images[train], split.labels[train]), Split(split.images[test], split.labels[test])
 
 
-def read_cifar(
-    content: bytes,
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    label_bytes: int = 1,
-    where: str = "CIFAR file",
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Records of ``label_bytes`` labels (the last one counts) and h*w*c pixels, plane by plane.
-
-    Returns images u8 (n, h, w, c), C-contiguous, and labels i64 (n,).
-
-    Raises:
-        IntegrityError: no whole number of records, or a label that is no class.
-    """
-    records = _cifar_records(content, label_bytes + math.prod(image_shape), where)
-    images = np.empty((len(records), *image_shape), dtype=np.uint8)
-    labels = np.empty(len(records), dtype=np.int64)
-    _take_cifar(records, images, labels)
-    _check_labels(labels, n_classes, where)
-    return images, labels
-
-
-def _cifar_records(content: bytes, record: int, where: str) -> NDArray[np.uint8]:
+def cifar_records(content: bytes | memoryview, record: int, where: str) -> NDArray[np.uint8]:
     if not content or len(content) % record:
         raise IntegrityError(f"{where}: expected whole records of {record} bytes, found {len(content)} bytes")
     return np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
 
 
-def _take_cifar(records: NDArray[np.uint8], images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+def take_cifar(records: NDArray[np.uint8], images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
     """Fill images (n, h, w, c) and labels (n,), not checked, from records (n, label_bytes + h*w*c)."""
     n, height, width, channels = images.shape
     start = records.shape[1] - height * width * channels
@@ -200,7 +177,7 @@ def _read_idx_part(spec: DatasetSpec, folder: Path, names: tuple[str, ...], n: i
         read_member(spec, folder, image_name), (n, height, width), where=str(folder / image_name)
     )
     labels = read_idx(read_member(spec, folder, label_name), (n,), where=str(folder / label_name))
-    _check_labels(labels, len(spec.classes), str(folder / label_name))
+    check_labels(labels, len(spec.classes), str(folder / label_name))
     return Split(images[..., None].copy(), labels.astype(np.int64))
 
 
@@ -228,6 +205,6 @@ def read_idx(content: bytes, shape: tuple[int, ...], *, where: str = "idx file")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def _check_labels(labels: NDArray[np.integer[Any]], n_classes: int, where: str) -> None:
+def check_labels(labels: NDArray[np.integer[Any]], n_classes: int, where: str) -> None:
     if labels.size and int(labels.max()) >= n_classes:
         raise IntegrityError(f"{where}: expected labels below {n_classes}, found {int(labels.max())}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from linclass_cli import safetensors
 from linclass_cli.atomic import write_bytes
+from linclass_cli.errors import InputError
 from linclass_cli.exporting.images import unfaithful
 from linclass_cli.exporting.onnx_model import describe, features_model, images_model
 from linclass_cli.predicting.predictor import Predictor, load_predictor
@@ -31,8 +32,11 @@ def export_run(
     """Write the model of a run into the folder (None: the working folder), as RUN.onnx and so on; the files.
 
     ONNX gives two: RUN.onnx takes features, RUN-images.onnx images, where that can be done faithfully; else
-    ``notice`` hears why not. Raises MissingError where the run or the package onnx is not there.
+    ``notice`` hears why not. Raises InputError for another format, MissingError where the run or the package
+    onnx is not there.
     """
+    if file_format not in FORMATS:
+        raise InputError(f"{file_format} is no format: allowed is {', '.join(FORMATS)}")
     predictor = load_predictor(cache, name)
     files: dict[str, bytes] = {}
     if file_format == "onnx":

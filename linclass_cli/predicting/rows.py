@@ -13,8 +13,6 @@ import numpy as np
 from linclass_cli.predicting.sources import Failed
 from linclass_cli.predicting.stream import Batch
 
-FORMATS = ("csv", "jsonl")
-
 
 def header(file_format: str, top: int) -> str:
     """What stands before the first row; ``top`` classes a row."""

@@ -11,6 +11,8 @@ import pytest
 
 from linclass_cli import safetensors
 from linclass_cli.data.readers import load_dataset
+from linclass_cli.errors import InputError
+from linclass_cli.exporting.files import export_run
 from linclass_cli.scoring import score_run
 from tests.commands.test_line import FAST
 
@@ -69,3 +71,9 @@ def test_safetensors_and_npz_hold_the_model_and_how_to_use_it(linclass, scored):
 def test_mistakes(linclass, scored, arguments, code, words):
     result = linclass("export", *arguments)
     assert (result.code, words in result.error) == (code, True)
+
+
+def test_an_unknown_format_is_refused_in_python_too(scored, tmp_path):
+    with pytest.raises(InputError, match="pickle is no format: allowed is onnx, safetensors, npz"):
+        export_run(Path("cache"), "r", "pickle", tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -9,7 +9,7 @@ import pytest
 
 from linclass_cli.data.fetch import download
 from linclass_cli.data.manifest import describe_dataset
-from linclass_cli.data.readers import load_dataset, read_cifar, read_idx
+from linclass_cli.data.readers import check_labels, cifar_records, load_dataset, read_idx, take_cifar
 from linclass_cli.data.registry import DATASETS, dataset_digest
 from linclass_cli.errors import IntegrityError, MissingError
 
@@ -52,7 +52,8 @@ def test_load_dataset(tiny_cache):
 
 def test_two_label_bytes_use_the_second():
     content = b"".join(bytes([9, k]) + bytes(range(12)) for k in (2, 0, 1))
-    images, labels = read_cifar(content, (2, 2, 3), 3, label_bytes=2)
+    images, labels = np.empty((3, 2, 2, 3), np.uint8), np.empty(3, np.int64)
+    take_cifar(cifar_records(content, 14, "CIFAR file"), images, labels)
     assert labels.tolist() == [2, 0, 1]
     np.testing.assert_array_equal(images, naive_cifar(content, 2, 2)[0])
     assert images[0, 0, 0].tolist() == [0, 4, 8]
@@ -63,12 +64,12 @@ def test_records_that_are_not_whole(content):
     with pytest.raises(
         IntegrityError, match=f"expected whole records of 13 bytes, found {len(content)} bytes"
     ):
-        read_cifar(content, (2, 2, 3), 3)
+        cifar_records(content, 13, "CIFAR file")
 
 
 def test_a_label_that_is_no_class():
     with pytest.raises(IntegrityError, match="expected labels below 3, found 3"):
-        read_cifar(bytes([3]) + bytes(12), (2, 2, 3), 3)
+        check_labels(np.array([0, 3]), 3, "CIFAR file")
 
 
 def test_idx_images_get_one_channel(tmp_path, monkeypatch):
