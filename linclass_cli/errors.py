@@ -67,3 +67,8 @@ def did_you_mean(word: str, known: Sequence[str] | Mapping[str, str], closeness:
     if not near:
         return ""
     return f"; did you mean {known[near[0]] if isinstance(known, Mapping) else near[0]}?"
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra: of linclass from a registry, or of a clone that one stands in."""
+    return f"pip install 'linclass[{extra}]', or in a clone of linclass: pip install '.[{extra}]'"

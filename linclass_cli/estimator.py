@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.errors import LinclassError, how_to_install
+
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import ConvergenceWarning
@@ -21,11 +23,10 @@ try:
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
-        f"LinearClassifier needs scikit-learn 1.6 or newer ({error}): pip install 'linclass[sklearn]'"
+        f"LinearClassifier needs scikit-learn 1.6 or newer ({error}): {how_to_install('sklearn')}"
     ) from error
 
 from linclass_cli.config import Config, leaves
-from linclass_cli.errors import LinclassError
 from linclass_cli.learn.fit import proven_gap
 from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.learn.objective import Part, Problem

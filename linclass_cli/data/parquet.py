@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from linclass_cli.data.arrays import Stored, readable, sliced
 from linclass_cli.data.labels import shown
 from linclass_cli.data.tables import Table, role_of
-from linclass_cli.errors import InputError, MissingError
+from linclass_cli.errors import InputError, MissingError, how_to_install
 
 _BATCH = 4096  # rows
 # Columns that number the rows: no features.
@@ -30,7 +30,7 @@ def parquet_table(path: Path, rows_key: str | None, labels_key: str | None) -> T
         import pyarrow.parquet as parquet
     except ImportError:
         raise MissingError(
-            f"{path}: Parquet needs pyarrow, which is not installed: pip install 'linclass[parquet]'"
+            f"{path}: Parquet needs pyarrow, which is not installed: {how_to_install('parquet')}"
         ) from None
     with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
         schema, n = file.schema_arrow, file.metadata.num_rows

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli import __version__
-from linclass_cli.errors import MissingError
+from linclass_cli.errors import MissingError, how_to_install
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OPSET = 17
@@ -23,7 +23,7 @@ class Graph:
             import onnx
         except ImportError as error:
             raise MissingError(
-                f"the package onnx is not there ({error}): pip install 'linclass[onnx]'"
+                f"the package onnx is not there ({error}): {how_to_install('onnx')}"
             ) from error
         self._onnx = onnx
         self._nodes: list[Any] = []

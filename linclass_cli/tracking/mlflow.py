@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.errors import MissingError, ResourceError
+from linclass_cli.errors import MissingError, ResourceError, how_to_install
 
 EXPERIMENT = "linclass"
 
@@ -26,7 +26,7 @@ class MLflow:
         except ImportError as error:
             raise MissingError(
                 f"--log mlflow wants the package mlflow-skinny, or mlflow ({error}): "
-                "pip install 'linclass[mlflow]'"
+                + how_to_install("mlflow")
             ) from error
         self._address = os.environ.get("MLFLOW_TRACKING_URI", "")
         if not self._address:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from linclass_cli.atomic import disk_errors
-from linclass_cli.errors import MissingError
+from linclass_cli.errors import MissingError, how_to_install
 
 
 class TensorBoard:
@@ -22,7 +22,7 @@ class TensorBoard:
         except ImportError as error:
             raise MissingError(
                 f"--log tensorboard wants the package tensorboardX ({error}): "
-                "pip install 'linclass[tensorboard]'"
+                + how_to_install("tensorboard")
             ) from error
         self._make_writer = SummaryWriter
         self._folder = cache / "tensorboard"

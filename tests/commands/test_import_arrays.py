@@ -154,7 +154,7 @@ def test_hdf5(linclass):
 
 
 def test_parquet(linclass):
-    pa = pytest.importorskip("pyarrow")
+    import pyarrow as pa
     from pyarrow import parquet
 
     text = [f"c{label}" for label in Y]
