@@ -14,7 +14,6 @@ from linclass_cli.runs import Run, list_runs, load_run
 
 _METRICS = ("loss", "solver", "l2", "val_accuracy", "test_accuracy")
 _CONDITION = re.compile(r"([\w.-]+?)\s*(!=|>=|<=|=)\s*(.*)", re.DOTALL)
-_MISSING = object()
 
 
 def load_runs(cache: Path, warn: Callable[[str], None]) -> list[Run]:
@@ -35,6 +34,11 @@ def row(run: Run) -> dict[str, Any]:
     return {"run": run.id, "kind": run.kind, "created": run.created, **about, **metrics}
 
 
+def dataset_and_feature(row: dict[str, Any]) -> str:
+    """What a run is of, in one word each."""
+    return f"{row['dataset']} {row['feature']}"
+
+
 def facts(run: Run) -> dict[str, Any]:
     """What can be sorted and filtered by: a row's keys, metrics, settings by their dotted key or its end.
 
@@ -43,7 +47,8 @@ def facts(run: Run) -> dict[str, Any]:
     settings = _flat(run.config)
     found = {key.rpartition(".")[2]: value for key, value in settings.items()}
     found |= settings | run.metrics | row(run)
-    found |= {"val": found["val_accuracy"], "test": found["test_accuracy"]}  # as the table is headed
+    # As the table is headed, too.
+    found |= {"of": dataset_and_feature(found), "val": found["val_accuracy"], "test": found["test_accuracy"]}
     if run.kind == "cv":
         found["l2"] = run.metrics.get("chosen_l2", run.metrics.get("best_l2"))
     return found
@@ -71,14 +76,15 @@ def select(runs: list[Run], conditions: list[str], sort: str | None, reverse: bo
 
 
 def differences(runs: list[Run]) -> dict[str, dict[str, list[Any]]]:
-    """What differs between runs in ``config``, ``metrics``, ``environment``: the values of each such key."""
+    """What differs between runs in ``config``, ``metrics``, ``environment``: the values of each such key.
+
+    A key that a run does not have is as good as one that is None.
+    """
     found = {}
     for part in ("config", "metrics", "environment"):
         flat = [_settings(run) if part == "config" else _flat(getattr(run, part)) for run in runs]
         keys = dict.fromkeys(key for one in flat for key in one)
-        differing = [
-            key for key in keys if any(one.get(key, _MISSING) != flat[0].get(key, _MISSING) for one in flat)
-        ]
+        differing = [key for key in keys if any(one.get(key) != flat[0].get(key) for one in flat)]
         found[part] = {key: [one.get(key) for one in flat] for key in differing}
     return found
 

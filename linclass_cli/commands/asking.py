@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from linclass_cli.errors import UsageError
+from linclass_cli.errors import Terminated, UsageError
 from linclass_cli.show.tables import notice
 
 
@@ -13,7 +13,11 @@ def agreed(question: str) -> bool:
     if sys.stderr is not None:
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
-    answer = sys.stdin.readline() if sys.stdin is not None else ""
+    try:
+        answer = sys.stdin.readline() if sys.stdin is not None else ""
+    except (KeyboardInterrupt, Terminated):
+        notice("")  # what is said of it has a line of its own
+        raise
     if not answer:
         notice("")
         raise UsageError("nobody is there to answer: --yes removes without asking")

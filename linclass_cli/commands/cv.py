@@ -8,7 +8,7 @@ from linclass_cli.commands.fitting import run_cv
 from linclass_cli.commands.session import Session, command
 from linclass_cli.commands.train import RunLog, RunName, proven
 from linclass_cli.recording import Saved
-from linclass_cli.show.tables import percent, print_line, print_table, seconds
+from linclass_cli.show.tables import folded, percent, print_line, print_table, seconds
 
 
 def add(app: typer.Typer) -> None:
@@ -60,10 +60,15 @@ def show_cv(saved: Saved, at: str) -> None:
     if m["nested"]:
         low, high = m["nested"]["accuracy_interval"]
         span = f"95 %: {100 * low:.2f} to {percent(high)}"
-        print_line(f"nested, the choice included: {percent(m['nested']['accuracy'])} ({span})")
-        print_line(f"  l2 of the outer folds: {', '.join(f'{l2:.3g}' for l2 in m['nested']['fold_l2'])}")
+        print_line(
+            folded("nested, ", f"the choice included: {percent(m['nested']['accuracy'])} ({span})", "  ")
+        )
+        print_line(
+            folded("  l2 of ", f"the outer folds: {', '.join(f'{l2:.3g}' for l2 in m['nested']['fold_l2'])}")
+        )
     what = "the best" if m["choose"] == "best" else f"l2 {m['chosen_l2']:.3g} (one SE)"
-    print_line(f"test accuracy of {what}, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}")
-    print_line(f"  objective {m['objective']:.6f}, {proven(m)}")
+    refitted = f"{what}, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}"
+    print_line(folded("test accuracy of ", refitted, "  "))
+    print_line(folded("  objective ", f"{m['objective']:.6f}, {proven(m)}"))
     print_line(f"  {saved.path}")
     print_line(f"next: linclass plot {saved.run}{at}")

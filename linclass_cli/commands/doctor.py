@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from linclass_cli.commands.session import Session, command
-from linclass_cli.show.tables import print_line
+from linclass_cli.show.tables import folded, print_line
 
 
 def add(app: typer.Typer) -> None:
@@ -56,16 +53,6 @@ def _show(facts: dict[str, Any], findings: list[dict[str, str]]) -> None:
         print_line(folded("  → ", one["mend"]))
     if all(one["level"] == "note" for one in findings):
         print_line("all is well")
-
-
-def folded(head: str, text: str, indent: str = "") -> str:
-    """The text behind its head; in a terminal broken between words, the rest below its beginning."""
-    if not sys.stdout.isatty():
-        return head + text
-    width, below = shutil.get_terminal_size().columns, indent or " " * len(head)
-    return textwrap.fill(
-        head + text, width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _cache_line(cache: dict[str, Any]) -> str:

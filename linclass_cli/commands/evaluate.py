@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linclass_cli.commands.session import Session, command, with_default
+from linclass_cli.errors import UsageError
 from linclass_cli.show.tables import print_line
 
 if TYPE_CHECKING:
@@ -34,9 +35,12 @@ def add(app: typer.Typer) -> None:
         Intervals are Wilson's, of 95 %. Log loss and the expected calibration error (ECE, 15 bins of equal
         width) are of softmax(scores / temperature); runs of hinge, squared-hinge and ridge have probabilities
         only when trained with --calibrate. With a second run: McNemar's exact test on the same images.
+        top5_accuracy is in the JSON whatever the classes' number: it is 1 where there are five or fewer.
 
         Example: linclass evaluate run1 --json
         """
+        if other == run:
+            raise UsageError(f"{run} twice: a comparison wants two different runs")
         answer = _answer(session, [run, *([other] if other else [])], data)
         session.answer(answer, lambda: _show(answer, session.at))
 

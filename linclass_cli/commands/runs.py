@@ -143,11 +143,12 @@ def _short(key: str, value: Any) -> Any:
 
 
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:
+    from linclass_cli.run_table import dataset_and_feature
+
     l2 = "cv" if isinstance(row["l2"], list) else f"{row['l2']:g}"
-    of = f"{row['dataset']} {row['feature']}"
     return (
         row["run"],
-        of,
+        dataset_and_feature(row),
         row["loss"],
         row["solver"],
         l2,

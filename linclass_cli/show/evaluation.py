@@ -43,7 +43,10 @@ def show_comparison(answer: dict[str, Any]) -> None:
     names = answer["run"], other["run"]
     print_line(f"{names[0]} and {names[1]} on the {answer['n']:,} test images of {answer['dataset']}")
     rows: list[list[Any]] = []
-    for name, key in (("accuracy", "accuracy"), ("among the first 5", "top5_accuracy")):
+    shares = {"accuracy": "accuracy"}
+    if len(answer["classes"]) > 5:
+        shares["among the first 5"] = "top5_accuracy"
+    for name, key in shares.items():
         rows.append([name, percent(answer[key]), percent(other[key])])
     for name, key in (("macro F1", "macro_f1"), ("log loss", "log_loss"), ("ECE", "ece")):
         rows.append([name, *(None if m[key] is None else f"{m[key]:.4f}" for m in (answer, other))])

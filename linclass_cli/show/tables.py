@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from linclass_cli.show.streams import colours, write
+
+_TOGETHER = "\0"  # a space that is not broken at, while lines are made
 
 
 def print_json(value: Any) -> None:
@@ -57,7 +62,25 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     """Names and values, a line each, the values aligned."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        print_line(f"  {name:<{width}}  {_cell(value)}")
+        print_line(folded(f"  {name:<{width}}  ", _cell(value)))
+
+
+def folded(head: str, text: str, indent: str = "") -> str:
+    """The text behind its head; in a terminal broken between words, the rest below its beginning.
+
+    What stands in parentheses, and a number and its percent sign, stay together where there is room.
+    """
+    if not sys.stdout.isatty():
+        return head + text
+    width, below = shutil.get_terminal_size().columns, indent or " " * len(head)
+    lines = textwrap.wrap(
+        head + re.sub(r"\([^()]{,40}\)| %", lambda found: found[0].replace(" ", _TOGETHER), text),
+        width,
+        subsequent_indent=below,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(_TOGETHER, " ")
 
 
 def percent(share: float | None) -> str:

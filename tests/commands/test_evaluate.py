@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,8 +74,8 @@ def test_two_runs_are_compared_on_the_same_images(linclass):
     assert c["difference"] == pytest.approx(m["accuracy"] - m["other"]["accuracy"])
     assert 0 <= c["p_value"] < 0.05
     assert "McNemar" in linclass("evaluate", "a", "b").out
-    same = linclass("evaluate", "a", "a", "--json").json["comparison"]
-    assert (same["difference"], same["p_value"]) == (0, 1)
+    twice = linclass("evaluate", "a", "a")
+    assert (twice.code, "two different runs" in twice.error) == (2, True)
 
 
 class Terminal(io.StringIO):
@@ -108,6 +110,26 @@ def test_the_tables_fit(linclass, monkeypatch):
         assert "McNemar" in page
     # Where there is no room for the matrix: who is taken for whom.
     assert "taken for" in shown(monkeypatch, 40, show_evaluation, one)
+
+
+@pytest.mark.parametrize(("k", "tops"), [(2, ""), (3, "2"), (4, "2 3"), (5, "2 3"), (6, "2 3 5")])
+def test_a_top_that_says_nothing_is_not_shown(linclass, monkeypatch, k, tops):
+    train(linclass, "a")
+    real = score_run("cache", "a", nothing, nothing)
+    rng = np.random.default_rng(0)
+    model = replace(real.model, classes=tuple("abcdef"[:k]))
+    scores = rng.standard_normal((40, k)).astype(np.float32)
+    scored = replace(real, model=model, scores=scores, y=rng.integers(0, k, 40))
+    answer = evaluation.evaluate(scored)
+    assert (answer["top5_accuracy"] == 1) == (k <= 5)
+    line = [
+        line
+        for line in shown(monkeypatch, 80, show_evaluation, answer).splitlines()
+        if "among the first" in line
+    ]
+    assert re.findall(r"(\d+):", "".join(line)) == tops.split()
+    both = answer | {"other": answer, "comparison": evaluation.compare_runs(scored, scored)}
+    assert ("among the first 5" in shown(monkeypatch, 80, show_comparison, both)) == (k > 5)
 
 
 def test_what_cannot_be_judged_is_an_error(linclass, monkeypatch):

@@ -41,6 +41,10 @@ def test_runs_are_sorted(trained):
     # The keys that the table shows as its heads, too.
     for head in ("val", "test"):
         assert names(trained, "--sort", head) == names(trained, "--sort", f"{head}_accuracy")
+    heads = next(line for line in trained("runs", "list").out.splitlines() if "solver" in line).split()
+    assert len(heads) == 7
+    for head in heads:
+        assert len(names(trained, "--sort", head)) == 4
     # A cross-validation has no validation accuracy: it stands last, whichever way.
     for more in ((), ("--reverse",)):
         assert names(trained, "--sort", "val_accuracy", *more)[-1] == "a"
@@ -67,6 +71,8 @@ def test_runs_are_filtered(trained):
     ("options", "words"),
     [
         (("--sort", "test_acuracy"), "did you mean test_accuracy"),
+        (("--sort", "tset"), "did you mean test"),
+        (("--sort", "off"), "did you mean of"),
         (("--filter", "los=ridge"), "did you mean loss"),
         (("--filter", "ridge"), "KEY=VALUE"),
         (("--filter", "l2>=much"), "compares numbers"),
@@ -108,6 +114,19 @@ def test_remove_asks_first(trained, monkeypatch):
     assert [path.name for path in Path("cache/runs").iterdir()] == ["run10"]
 
 
+def test_ctrl_c_at_the_question_is_told_on_a_line_of_its_own(trained, monkeypatch):
+    class Interrupted(io.StringIO):
+        def readline(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    result = trained("runs", "remove", "run1")
+    assert result.code == 130
+    assert "interrupted" in result.err.splitlines()[-1]
+    assert "[y/N]" not in result.err.splitlines()[-1]
+    assert "run1" in names(trained)
+
+
 def test_remove_removes_all_or_nothing_and_damaged_runs_too(trained):
     assert trained("runs", "remove", "run1", "run3", "--yes").code == 4
     assert trained("runs", "remove", "run1", "../runs/run2", "--yes").code == 3
@@ -130,6 +149,10 @@ def test_a_setting_that_came_later_is_at_its_default(trained):
     config = {**run.config, "model": {k: v for k, v in run.config["model"].items() if k != "calibrate"}}
     older = replace(run, config=config)
     assert differences([older, run])["config"] == {}
+    # So with metrics: none is as good as not there.
+    assert run.metrics["groups"] is None
+    bare = replace(run, metrics={key: value for key, value in run.metrics.items() if key != "groups"})
+    assert differences([bare, run])["metrics"] == {}
     warm = replace(run, config={**config, "model": {**config["model"], "calibrate": True}})
     assert differences([older, warm])["config"] == {"model.calibrate": [False, True]}
 

@@ -83,6 +83,16 @@ def test_progress_on_a_dumb_terminal_moves_no_cursor(folder):
     assert "validation" in shown
 
 
+def test_a_line_of_facts_is_broken_between_words(folder):
+    """Numbers keep their percent sign, and parentheses their end."""
+    shown = on_a_terminal(folder, 40, "evaluate", "run1", TERM="xterm-256color")
+    lines = [line.rstrip() for line in ESCAPE.sub("", shown).splitlines()]
+    at = next(number for number, line in enumerate(lines) if line.startswith("  accuracy"))
+    assert re.fullmatch(r"  accuracy +\d+\.\d\d %", lines[at])
+    assert re.fullmatch(r" +\(95 %: \d+\.\d\d to \d+\.\d\d %\)", lines[at + 1])
+    assert not [line for line in lines if line.lstrip().startswith(("%", ")"))]
+
+
 def test_help_has_colours_on_a_terminal_that_shows_them(folder):
     assert "\x1b[1;36m--loss" in on_a_terminal(folder, 80, "train", "--help", TERM="xterm-256color")
 
