@@ -33,7 +33,8 @@ def add(app: typer.Typer) -> None:
         count the same in all.
 
         --log tensorboard writes an event file into tensorboard/ of the cache folder, --log mlflow a run to
-        MLFLOW_TRACKING_URI or mlruns/ of the cache folder; both are extras (pip install 'linclass[mlflow]').
+        MLFLOW_TRACKING_URI or mlruns/ of the cache folder; both are extras
+        (pip install 'linclass[mlflow]', or in a clone of linclass: pip install '.[mlflow]').
 
         Example: linclass train --loss hinge --preset course --name svm
         """

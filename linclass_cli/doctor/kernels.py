@@ -34,7 +34,7 @@ def kernels() -> tuple[dict[str, Any], list[Finding]]:
     facts = {"path": str(folder), "kernels": len(files), "bytes": sum(sizes), "unusable": unusable}
     findings = []
     if not files:
-        what = "no kernels are compiled yet: the first run does, half a minute"
+        what = "no kernels are compiled yet: the first run does, in about twenty seconds"
         findings.append(Finding("note", what, "`linclass warmup`"))
     if unusable:
         more = f" and {len(unusable) - 1} more" if len(unusable) > 1 else ""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from linclass_cli.show.streams import colours
 from linclass_cli.show.tables import notice
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _live(what: str, unit: str, board: Board | None) -> Iterator[Advance]:
                 lines = board.lines(console.width, console.height)
                 yield Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop")
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, color_system="auto" if colours(sys.stderr) else None)
     columns = (
         TextColumn("{task.description}", markup=False, table_column=one_line()),
         BarColumn(bar_width=max(6, min(24, (console.width - 60) // 2)), table_column=one_line()),

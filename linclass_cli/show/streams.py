@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TextIO
 
 
-def colours() -> bool:
-    """Whether stdout is a terminal that shows colours, and nobody asks for none (NO_COLOR, TERM=dumb)."""
+def colours(stream: TextIO | None = None) -> bool:
+    """Whether a stream, else stdout, is a terminal that shows colours, and nobody asks for none.
+
+    NO_COLOR and TERM=dumb ask for none; then nothing is bold or dim, either.
+    """
     if os.environ.get("FORCE_COLOR"):
         return True
     dumb = os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))
-    return sys.stdout.isatty() and not dumb
+    return (stream or sys.stdout).isatty() and not dumb
 
 
 def write(text: str) -> None:

@@ -76,6 +76,14 @@ def test_no_colours_where_none_are_wanted(folder, variable, arguments):
     assert "\x1b" not in on_a_terminal(folder, 80, *arguments, **variable)
 
 
+@pytest.mark.parametrize("command", [("train",), ("cv", "--folds", "2", "--l2", "0.1,1")])
+def test_a_live_table_without_colours_is_plain(folder, command):
+    """Rich would leave out colours and keep what is bold or dim; the cursor moves all the same."""
+    shown = on_a_terminal(folder, 80, *command, *FAST, TERM="xterm-256color", NO_COLOR="1")
+    assert "\x1b[2K" in shown
+    assert not re.search(r"\x1b\[[0-9;]*m", shown)
+
+
 def test_progress_on_a_dumb_terminal_moves_no_cursor(folder):
     options = (*FAST, "--solver", "sgd", "--epochs", "3")
     shown = on_a_terminal(folder, 80, "train", *options, TERM="dumb")
