@@ -38,7 +38,7 @@ def choices_of(metavar: str | None) -> list[str]:
 
 def completer_of(key: str) -> Completer | None:
     """What completes the values of a setting."""
-    named = {"data.name": datasets, "feature.name": features}
+    named = {"data.name": datasets, "feature.name": features, "model.class_weight": class_weights}
     choices = dict(leaves())[key].choices
     return named.get(key) or (_one_of(list(choices)) if choices else None)
 
@@ -83,6 +83,15 @@ def features(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
 
     before, plus, _ = incomplete.rpartition("+")
     return [f"{before}{plus}{name}" for name in FEATURES if name not in before.split("+")]
+
+
+def class_weights(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The word, and the files that may be meant as well; another beginning is the shell's to complete."""
+    word = "balanced"
+    if not word.startswith(incomplete):
+        return []
+    found = sorted(path.name + "/" * path.is_dir() for path in Path().glob(f"{incomplete}*"))
+    return [word, *(name for name in found if not name.startswith("."))]
 
 
 def presets(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001

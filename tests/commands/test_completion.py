@@ -46,6 +46,7 @@ def folder(tmp_path) -> Path:
     (tmp_path / "there/datasets/pets").mkdir(parents=True)
     (tmp_path / "there/datasets/pets/dataset.json").write_text("{}")
     (tmp_path / "linclass.toml").write_text('cache_dir = "there"\n')
+    (tmp_path / "pet-weights.json").write_text("{}")
     program = tmp_path / "bin/linclass"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m linclass_cli "$@"\n')
@@ -107,6 +108,8 @@ def test_tab_in_the_shell(name, folder):
             ("linclass plot al\t", "alpha"),
             ("linclass train --data pe\t", "pets"),
             ("linclass train --loss squ\t", "squared-hinge"),
+            ("linclass train --class-weight ba\t", "balanced"),
+            ("linclass train --class-weight pet-\t", "pet-weights.json"),
         ):
             shell.type(typed)
             shell.wait_for(completed)
@@ -184,6 +187,23 @@ def test_every_word_that_a_setting_may_be():
             complete = completion.completer_of(key)
             assert complete is not None
             assert set(one.choices) <= set(complete(None, "")), flag_of(key)
+
+
+def test_class_weights_are_a_word_or_a_file(ask, folder):
+    (folder / "bears.json").write_text("{}")
+    (folder / "weights").mkdir()
+    (folder / ".hidden").write_text("")
+    assert ask("train", "--class-weight", "") == [
+        "balanced",
+        "bears.json",
+        "bin/",
+        "linclass.toml",
+        "pet-weights.json",
+        "there/",
+        "weights/",
+    ]
+    assert ask("cv", "--class-weight", "b") == ["balanced", "bears.json", "bin/"]
+    assert ask("train", "--class-weight", "weights/") == [""]
 
 
 def test_features_are_joined(ask):
