@@ -1,6 +1,8 @@
 """What can go from the cache folder without a loss: found first, shown, and removed only when asked to.
 
-- temporary files and folders that a killed process left behind (atomic.py names them, with the process);
+- temporary files and folders that a killed process left behind (atomic.py names them, with the process), and
+  its lock files;
+- what an extraction that was stopped has finished: `extract` would go on from there;
 - feature files that are damaged, or whose dataset is gone or another by now: `extract` makes them again;
 - parts of downloads whose dataset is there.
 
@@ -20,16 +22,23 @@ from pathlib import Path
 from linclass_cli.atomic import disk_errors
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.errors import IntegrityError, LinclassError, MissingError
+from linclass_cli.locks import is_held, remove_unheld
+from linclass_cli.partial import blocks
 from linclass_cli.store import list_features, open_features
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 _FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")
+_LOCK = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._+-]*\.lock")
+_PARTIAL = re.compile(r"\.(.+-[0-9a-f]{12})\.partial")
 _PART = re.compile(r"(.+?)-[^/]*\.part(\.json)?")
 
 
 @dataclass(frozen=True)
 class Rubbish:
-    """Something that can go. kind: temporary, features or download; ``stamp`` tells if it has changed."""
+    """Something that can go; ``stamp`` tells if it has changed since it was found.
+
+    kind: temporary, lock, extraction, download or features.
+    """
 
     kind: str
     path: Path
@@ -40,7 +49,7 @@ class Rubbish:
 
 def find_rubbish(cache: Path) -> list[Rubbish]:
     """What can go. Reads every byte of the feature files; removes nothing."""
-    return [*_temporaries(cache), *_parts(cache), *_features(cache)]
+    return [*_temporaries(cache), *_locks(cache), *_partial(cache), *_parts(cache), *_features(cache)]
 
 
 def remove_rubbish(found: Rubbish) -> bool:
@@ -48,8 +57,10 @@ def remove_rubbish(found: Rubbish) -> bool:
     with disk_errors(found.path), contextlib.suppress(FileNotFoundError):
         if _stamp(found.path) != found.stamp:
             return False
+        if found.kind == "lock":
+            return remove_unheld(found.path)
         if found.path.is_dir() and not found.path.is_symlink():
-            shutil.rmtree(found.path)
+            shutil.rmtree(found.path, ignore_errors=found.kind == "extraction")  # which may go on just now
         else:
             found.path.unlink()
         return True
@@ -62,10 +73,32 @@ def _temporaries(cache: Path) -> Iterator[Rubbish]:
             for name in sorted([*folders, *files]):
                 match = _TEMPORARY.fullmatch(name)
                 if match and not _is_alive(int(match[1])):
-                    yield _rubbish(
+                    yield from _rubbish(
                         "temporary", Path(folder) / name, f"process {match[1]}, which wrote it, is gone"
                     )
             folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+
+
+def _locks(cache: Path) -> Iterator[Rubbish]:
+    for place in ("datasets", "features"):
+        for path in _inside(cache / place):
+            if _LOCK.fullmatch(path.name) and not is_held(path):
+                yield from _rubbish("lock", path, "the process that held it is gone")
+
+
+def _partial(cache: Path) -> Iterator[Rubbish]:
+    for path in _inside(cache / "features"):
+        match = _PARTIAL.fullmatch(path.name)
+        if not match or is_held(path.with_name(f".{match[1]}.lock")):
+            continue
+        rows = sum(stop - start for _, start, stop, _ in blocks(path))
+        there = path.with_name(f"{match[1]}.h5").is_file()
+        after = "which is there now" if there else "which would go on from there"
+        yield from _rubbish("extraction", path, f"{rows:,} finished images of an extraction, {after}")
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _is_alive(process: int) -> bool:
@@ -80,11 +113,11 @@ def _is_alive(process: int) -> bool:
 
 def _parts(cache: Path) -> Iterator[Rubbish]:
     folder = cache / "datasets" / ".downloads"
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in _inside(folder):
         match = _PART.fullmatch(path.name)
         with contextlib.suppress(LinclassError):
             if match and describe_dataset(match[1], cache):
-                yield _rubbish("download", path, f"{match[1]} is there")
+                yield from _rubbish("download", path, f"{match[1]} is there")
 
 
 def _features(cache: Path) -> Iterator[Rubbish]:
@@ -94,22 +127,25 @@ def _features(cache: Path) -> Iterator[Rubbish]:
         try:
             open_features(path)
         except IntegrityError:
-            yield _rubbish("features", path, "it is damaged")
+            yield from _rubbish("features", path, "it is damaged")
             continue
         except LinclassError:
             continue
         dataset = header["meta"]["dataset"] if header else {}
         try:
             if describe_dataset(dataset["name"], cache).digest != dataset["digest"]:
-                yield _rubbish("features", path, f"its dataset, {dataset['name']}, is another one by now")
+                yield from _rubbish(
+                    "features", path, f"its dataset, {dataset['name']}, is another one by now"
+                )
         except MissingError:
-            yield _rubbish("features", path, f"its dataset, {dataset['name']}, is gone")
+            yield from _rubbish("features", path, f"its dataset, {dataset['name']}, is gone")
         except (LinclassError, KeyError, TypeError):
             continue
 
 
-def _rubbish(kind: str, path: Path, why: str) -> Rubbish:
-    return Rubbish(kind, path, _size(path), why, _stamp(path))
+def _rubbish(kind: str, path: Path, why: str) -> Iterator[Rubbish]:
+    with contextlib.suppress(FileNotFoundError):  # another process cleans, too
+        yield Rubbish(kind, path, _size(path), why, _stamp(path))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
-from linclass_cli.errors import InputError
+from linclass_cli.errors import InputError, Terminated
 from linclass_cli.features import Extractor, describe_extractor, make_extractor
+from linclass_cli.locks import holding
+from linclass_cli.partial import Partial, partial_folder
 from linclass_cli.store import (
     Array,
     Features,
@@ -23,9 +26,13 @@ from linclass_cli.store import (
     write_features,
 )
 
+if TYPE_CHECKING:
+    from linclass_cli.data.readers import Split
+
 BATCH = 2048  # images between two reports of progress
 
 Advance = Callable[[int, int], None]
+Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -74,21 +81,51 @@ def plan_features(config: Config) -> Plan:
     return Plan(info, extractor, meta, feature_path(config.cache, meta))
 
 
-def extract(plan: Plan, config: Config, advance: Advance, force: bool = False) -> Extracted:
+def silent(*_: object) -> None:
+    """Hears of nothing."""
+
+
+def extract(
+    plan: Plan, config: Config, advance: Advance, force: bool = False, notice: Notice = silent
+) -> Extracted:
     """Fill the store with the planned features, unless they are there, verified; ``force``: in any case.
 
-    ``advance(done, total)`` hears of images. Raises IntegrityError when what is there is damaged (and not
-    ``force``), ResourceError when the disk is too small.
+    ``advance(done, total)`` hears of images. What an interrupted extraction has finished is not computed
+    again; while another process extracts the same features, this one waits; ``notice`` hears of both.
+
+    Raises IntegrityError when what is there is damaged (and not ``force``), ResourceError when the disk is
+    too small.
     """
     began = time.perf_counter()
     if plan.path.is_file() and not force:
-        features = load_features(plan.path, plan.meta)
-        return _report(plan, features.d, time.perf_counter() - began, None)
-    fill, sizes = (_copying if plan.info.kind == "vectors" else _computing)(plan, config, advance)
-    d = plan.extractor.dim(plan.info.image_shape)
-    write_features(plan.path, plan.meta, sizes, d, fill)
+        return _cached(plan, began)
+    what = f"{describe_feature(plan.meta)} features of {plan.info.name}"
+
+    def wait(who: str) -> None:
+        notice(f"{who} is extracting these features ({what}): waiting for it")
+
+    with holding(lock_path(plan.path), wait):
+        if plan.path.is_file() and not force:
+            return _cached(plan, began)
+        d = plan.extractor.dim(plan.info.image_shape)
+        if plan.info.kind == "vectors":
+            fill, sizes = _copying(plan, config, advance)
+            write_features(plan.path, plan.meta, sizes, d, fill)
+            computed = sum(sizes.values())
+        else:
+            computed = _compute(plan, config, advance, force, notice)
     seconds = time.perf_counter() - began
-    return _report(plan, d, seconds, sum(sizes.values()) / seconds)
+    return _report(plan, d, seconds, computed / seconds)
+
+
+def lock_path(path: Path) -> Path:
+    """What is held by the process that computes a feature file."""
+    return path.with_name(f".{path.stem}.lock")
+
+
+def _cached(plan: Plan, began: float) -> Extracted:
+    features = load_features(plan.path, plan.meta)
+    return _report(plan, features.d, time.perf_counter() - began, None)
 
 
 # Fills a part's features and labels: (part, X, y).
@@ -109,8 +146,43 @@ def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[s
     return fill, sizes
 
 
-def _computing(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[str, int]]:
-    """What computes the features of images, and how many there are of each part."""
+def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: Notice) -> int:
+    """Write the features of images; of how many they were computed, and not found as an earlier try's."""
+    images = _load_images(plan, config)
+    sizes = {part: len(split.labels) for part, split in images.items()}
+    total, done, computed = sum(sizes.values()), 0, 0
+    folder = partial_folder(plan.path)
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
+    kept = Partial(folder, make_key(plan.meta))
+
+    def fill(part: str, X: Array, y: Array) -> None:
+        nonlocal done, computed
+        y[:] = images[part].labels
+        missing = kept.take(part, X)
+        done += sizes[part] - sum(stop - start for start, stop in missing)
+        if missing and computed == 0 and done > 0:
+            notice(f"going on where an extraction stopped: {done:,} of {total:,} images are done")
+        for first, last in missing:
+            for start in range(first, last, BATCH):
+                stop = min(start + BATCH, last)
+                plan.extractor(images[part].images[start:stop], X[start:stop])
+                kept.add(part, X, start, stop)
+                done, computed = done + stop - start, computed + stop - start
+                advance(done, total)
+
+    try:
+        with kept:
+            write_features(plan.path, plan.meta, sizes, plan.extractor.dim(plan.info.image_shape), fill)
+    except (KeyboardInterrupt, Terminated):
+        if kept.rows:
+            notice(f"{kept.rows:,} of {total:,} images are kept: the same command goes on from there")
+        raise
+    return computed
+
+
+def _load_images(plan: Plan, config: Config) -> dict[str, Split]:
+    """The images of each part; meanwhile the extractor's kernels are loaded, or compiled."""
     from linclass_cli.data.readers import load_dataset
 
     aside = ThreadPoolExecutor(1)
@@ -121,21 +193,7 @@ def _computing(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict
         ready.result()
     finally:
         aside.shutdown(wait=False)  # somebody who interrupts does not wait for what is being compiled
-    images = {"train": dataset.train, "test": dataset.test}
-    sizes = {part: len(split.labels) for part, split in images.items()}
-    total = sum(sizes.values())
-    done = 0
-
-    def fill(part: str, X: Array, y: Array) -> None:
-        nonlocal done
-        y[:] = images[part].labels
-        for start in range(0, sizes[part], BATCH):
-            rows = slice(start, min(start + BATCH, sizes[part]))
-            plan.extractor(images[part].images[rows], X[rows])
-            done += rows.stop - rows.start
-            advance(done, total)
-
-    return fill, sizes
+    return {"train": dataset.train, "test": dataset.test}
 
 
 def _load_the_rest(plan: Plan) -> None:
@@ -147,19 +205,15 @@ def _load_the_rest(plan: Plan) -> None:
     plan.extractor(np.zeros((1, *shape), np.uint8), np.empty((1, plan.extractor.dim(shape)), np.float32))
 
 
-def silent(*_: object) -> None:
-    """Hears of nothing."""
-
-
 def obtain_features(
-    config: Config, advance: Advance = silent, notice: Callable[[str], None] = silent
+    config: Config, advance: Advance = silent, notice: Notice = silent
 ) -> tuple[Plan, Features]:
     """The verified features that the config asks for; extracted first where they are missing, saying so."""
     plan = plan_features(config)
     if not plan.path.is_file():
         what = describe_feature(plan.meta)
         notice(f"no {what} features of {config.data.name} in the store yet: extracting them first")
-        extract(plan, config, advance)
+        extract(plan, config, advance, notice=notice)
     return plan, load_features(plan.path, plan.meta)
 
 

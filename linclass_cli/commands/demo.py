@@ -62,7 +62,7 @@ def _extract(session: Session, config: Config) -> dict[str, Any]:
 
     plan = plan_features(config)
     with use_threads(config.threads), progress("extract", "images", session.quiet) as advance:
-        return asdict(extract(plan, config, advance))
+        return asdict(extract(plan, config, advance, notice=session.notice))
 
 
 def _plot(session: Session, runs: list[Saved]) -> list[str]:

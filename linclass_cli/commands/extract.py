@@ -39,10 +39,12 @@ def add(app: typer.Typer) -> None:
             compiling_shown(session.quiet),
             progress(f"extract {config.feature.name}", "images", session.quiet) as advance,
         ):
-            done = fill_store(plan, config, advance, force)
+            done = fill_store(plan, config, advance, force, session.notice)
 
         def show() -> None:
-            rate = f"{done.images_per_second:,.0f} images/s" if done.images_per_second else "cached"
+            rate = (
+                f"{done.images_per_second:,.0f} images/s" if done.images_per_second is not None else "cached"
+            )
             print_line(
                 f"{done.feature} of {done.dataset}: {done.n_train:,} + {done.n_test:,} images, {done.d} "
                 f"features each, {rate}, {seconds(done.seconds)}"

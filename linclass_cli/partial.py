@@ -1,0 +1,121 @@
+"""The finished rows of an extraction that lasts, so that the next one need not compute them again.
+
+They lie in a folder ``features/.<name>.partial``, a file for each block of rows, written whole or not at all.
+Its first line is a digest of what the rows are (the features' key, the part, which rows) and of their bytes;
+a block that does not match is not believed, and its rows are computed again. Several processes may keep
+blocks in the same folder, or one may remove it under another: blocks are only ever work saved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from linclass_cli.atomic import replacing
+from linclass_cli.errors import ResourceError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Span = tuple[int, int]
+
+SECONDS = 2.0  # of work at least before it is kept: short extractions write nothing
+SHARE = 0.02  # of the time so far: long ones write hundreds of blocks, not thousands
+_BLOCK = re.compile(r"(train|test)-(\d{1,15})-(\d{1,15})")
+_LINE = 64 + 1  # the digest, in hex
+
+
+def partial_folder(path: Path) -> Path:
+    """Where the finished rows of a feature file are kept until it is there."""
+    return path.with_name(f".{path.stem}.partial")
+
+
+def blocks(folder: Path) -> Iterator[tuple[str, int, int, Path]]:
+    """(part, first row, row behind the last, file) of each block by its name; nothing is read."""
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if match := _BLOCK.fullmatch(path.name):
+                yield match[1], int(match[2]), int(match[3]), path
+
+
+class Partial:
+    """Keeps and finds blocks of rows. Leave its ``with`` block by an exception, and they stay."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.rows = 0  # of blocks that were found or written
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="linclass-partial")
+        self._began = self._last = time.monotonic()
+        self._waiting: list[tuple[str, Array, int, int]] = []
+        self._writing: Future[None] | None = None
+        self._full = False
+
+    def __enter__(self) -> Partial:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # After an interrupt nobody waits for a block that is being written.
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def take(self, part: str, X: Array) -> list[Span]:
+        """Fill X float32 (n, d) with the part's rows that are kept; the spans of rows that are not."""
+        there = np.zeros(len(X), np.bool_)
+        for name, start, stop, path in blocks(self.folder):
+            if name == part and start < stop <= len(X) and not there[start:stop].all():
+                there[start:stop] = self._read(path, part, X, start, stop)
+        self.rows += int(there.sum())
+        edges = np.flatnonzero(np.diff(there, prepend=True, append=True))
+        return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+    def add(self, part: str, X: Array, start: int, stop: int) -> None:
+        """Rows ``start`` to ``stop`` of X are done, and will not change: keep them, when it is time."""
+        if self._waiting and self._waiting[-1][0] == part and self._waiting[-1][3] == start:
+            start = self._waiting.pop()[2]
+        self._waiting.append((part, X, start, stop))
+        now = time.monotonic()
+        due = now - self._last >= max(SECONDS, SHARE * (now - self._began))
+        if due and not self._full and (self._writing is None or self._writing.done()):
+            self._last = now
+            self._writing = self._pool.submit(self._write, self._waiting)
+            self._waiting = []
+
+    def _write(self, spans: list[tuple[str, Array, int, int]]) -> None:
+        for part, X, start, stop in spans:
+            line = self._digest(part, X, start, stop).encode() + b"\n"
+            path = self.folder / f"{part}-{start:012}-{stop:012}"
+            try:
+                with replacing(path, X[start:stop].nbytes) as temporary, temporary.open("xb") as file:
+                    file.write(line)
+                    file.write(X[start:stop].data)
+            except ResourceError:
+                self._full = True  # the features themselves have their room: they are not held up
+                return
+            self.rows += stop - start
+
+    def _read(self, path: Path, part: str, X: Array, start: int, stop: int) -> bool:
+        """Read a block into its rows; whether it is what it should be."""
+        try:
+            with path.open("rb", buffering=0) as file:
+                line = file.read(_LINE)
+                got = file.readinto(X[start:stop].data.cast("B"))
+                whole = got == X[start:stop].nbytes and not file.read(1)
+        except OSError:
+            return False
+        return whole and line == self._digest(part, X, start, stop).encode() + b"\n"
+
+    def _digest(self, part: str, X: Array, start: int, stop: int) -> str:
+        what = hashlib.sha256(f"{self.key} {part} {start} {stop} {X.shape[1]}\n".encode())
+        what.update(X[start:stop].data)
+        return what.hexdigest()

@@ -1,0 +1,294 @@
+"""An extraction that is stopped, in whatever way, goes on from what it had done, to the same bytes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linclass_cli import extract as stage
+from linclass_cli import partial
+from linclass_cli.cleaning import find_rubbish, remove_rubbish
+from linclass_cli.errors import Terminated
+from linclass_cli.extract import extract, lock_path, plan_features, silent
+from linclass_cli.locks import holding
+from linclass_cli.partial import blocks, partial_folder
+from linclass_cli.settings import resolve
+from linclass_cli.store import make_key
+from tests.faults.children import run
+
+ROWS = 1800 + 348
+BATCH = 200
+FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
+OFTEN = f"""
+from linclass_cli import extract, partial
+partial.SECONDS = partial.SHARE = 0.0
+extract.BATCH = {BATCH}
+"""
+
+
+@dataclass
+class Counting:
+    """The extractor, which counts what it computes and may be stopped at a call."""
+
+    inner: object
+    stop_at: int = -1
+    stop: type[BaseException] = KeyboardInterrupt
+    images: list[int] = field(default_factory=list)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def __call__(self, images, out):
+        if len(self.images) == self.stop_at:
+            raise self.stop
+        self.images.append(len(images))
+        self.inner(images, out)
+        time.sleep(0.005)  # somebody else gets to write what is done
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    monkeypatch.setattr(partial, "SECONDS", 0.0)
+    monkeypatch.setattr(partial, "SHARE", 0.0)
+    monkeypatch.setattr(stage, "BATCH", BATCH)
+
+
+@dataclass
+class Cache:
+    path: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def features(self) -> Path:
+        return self.plan().path
+
+    @property
+    def kept(self) -> list[tuple[str, int, int, Path]]:
+        return list(blocks(partial_folder(self.features)))
+
+    def plan(self):
+        return plan_features(self.config())
+
+    def config(self):
+        flags = {
+            "data.name": ("--data", "textures"),
+            "cache_dir": ("--cache-dir", str(self.path / "cache")),
+            "feature.pixels_per_cell": ("", 16),
+            "feature.cells_per_block": ("", 2),
+        }
+        return resolve(flags, environment={}, folder=self.path).config
+
+    def extract(self, force: bool = False, **stop) -> int:
+        """Extract; how many images were computed."""
+        plan = self.plan()
+        counting = Counting(plan.extractor, **stop)
+        self.said.clear()
+        extract(replace(plan, extractor=counting), self.config(), silent, force, self.said.append)
+        return sum(counting.images) - 1  # one black image loads the kernels
+
+    def interrupt(self, batches: int = 8, stop=KeyboardInterrupt) -> None:
+        with pytest.raises(stop):
+            self.extract(stop_at=1 + batches, stop=stop)
+        quiet()
+
+
+def quiet() -> None:
+    """Wait for a block that is being written when the signal comes."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("linclass-partial"):
+            thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    (tmp_path / "broken").mkdir()
+    return Cache(tmp_path / "broken")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bytes of an extraction that nobody disturbs."""
+    cache = Cache(tmp_path_factory.mktemp("whole"))
+    assert cache.extract() == ROWS
+    return cache.features.read_bytes()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated, RuntimeError])
+def test_what_was_done_is_not_computed_again(cache, whole, stop):
+    cache.interrupt(10, stop)
+    kept = sum(end - begin for _, begin, end, _ in cache.kept)
+    assert 0 < kept <= 10 * BATCH
+    assert not cache.features.exists()
+    if stop is not RuntimeError:
+        assert cache.said[-1].endswith("are kept: the same command goes on from there")
+    assert cache.extract() == ROWS - kept
+    assert cache.said == [f"going on where an extraction stopped: {kept:,} of {ROWS:,} images are done"]
+    assert cache.features.read_bytes() == whole
+    assert [path.name for path in cache.features.parent.iterdir()] == [cache.features.name]
+
+
+def test_stopped_again_and_again_it_comes_to_its_end(cache, whole):
+    before = -1
+    for _ in range(20):
+        try:
+            cache.extract(stop_at=3)
+        except KeyboardInterrupt:
+            quiet()
+            now = sum(end - begin for _, begin, end, _ in cache.kept)
+            assert now >= before
+            before = now
+        else:
+            break
+    assert cache.features.read_bytes() == whole
+
+
+def spoil_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def spoil_digest(path):
+    path.write_bytes(b"0" * 64 + path.read_bytes()[64:])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def lengthen(path):
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def move(path):
+    """Other rows' values under these rows' name."""
+    part, start, stop = path.name.split("-")
+    path.rename(path.with_name(f"{part}-{int(start) + 1:012}-{int(stop) + 1:012}"))
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil", [spoil_bit, spoil_digest, cut, lengthen, empty, move, make_folder, Path.unlink]
+)
+def test_a_block_that_is_not_what_was_written_is_computed_again(cache, whole, spoil):
+    cache.interrupt()
+    _, start, stop, path = cache.kept[0]
+    kept = sum(end - begin for _, begin, end, _ in cache.kept)
+    spoil(path)
+    assert cache.extract() == ROWS - kept + (stop - start)
+    assert cache.features.read_bytes() == whole
+
+
+def test_blocks_of_other_features_are_not_believed(cache):
+    cache.interrupt()
+    X = np.zeros((1800, 36), np.float32)
+    folder = partial_folder(cache.features)
+    assert partial.Partial(folder, "0" * 64).take("train", X) == [(0, 1800)]
+    assert partial.Partial(folder, make_key(cache.plan().meta)).take("train", X) != [(0, 1800)]
+
+
+def test_blocks_that_overlap_or_lie_outside_do_no_harm(cache, whole):
+    cache.interrupt()
+    for _, start, stop, path in cache.kept:
+        copy = path.with_name(f"train-{start + 50:012}-{stop + 50:012}")
+        copy.write_bytes(path.read_bytes())
+        path.with_name(f"test-{10**9:012}-{10**9 + 1:012}").write_bytes(path.read_bytes())
+        path.with_name("test-000000000005-000000000005").write_bytes(b"")
+        path.with_name("something else").write_bytes(b"")
+    cache.extract()
+    assert cache.features.read_bytes() == whole
+
+
+def test_force_starts_afresh(cache, whole):
+    cache.interrupt()
+    assert cache.extract(force=True) == ROWS
+    assert cache.features.read_bytes() == whole
+    assert cache.said == []
+
+
+def test_a_disk_without_room_for_blocks_stops_nothing(cache, whole, monkeypatch):
+    written = Path.open
+
+    def full(path, mode="r", *args, **kwargs):
+        if "x" in mode:
+            raise OSError(28, "No space left on device")
+        return written(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    assert cache.extract() == ROWS
+    monkeypatch.undo()
+    assert cache.features.read_bytes() == whole
+
+
+def test_a_short_extraction_keeps_no_blocks(cache, monkeypatch):
+    monkeypatch.setattr(partial, "SECONDS", 600.0)
+    cache.interrupt()
+    assert cache.kept == []
+    assert not partial_folder(cache.features).exists()
+
+
+@pytest.mark.parametrize("batches", [1, 4, 9, 10])
+def test_killed_it_goes_on(tmp_path, whole, batches):
+    """kill -9 between two batches: of the training part, at its end, of the test part."""
+    kill = f"""{OFTEN}
+import os, signal, time
+add, calls = partial.Partial.add, 0
+def killed(self, *arguments):
+    global calls
+    add(self, *arguments)
+    time.sleep(0.03)
+    calls += 1
+    if calls == {batches}:
+        os.kill(os.getpid(), signal.SIGKILL)
+partial.Partial.add = killed
+"""
+    code, _, _ = run(tmp_path, "extract", *FEATURE, before=kill)
+    assert code == -signal.SIGKILL
+    code, _, err = run(tmp_path, "extract", *FEATURE, before=OFTEN)
+    assert code == 0
+    assert err.count("going on where an extraction stopped") == 1
+    files = [path for path in (tmp_path / "cache/features").iterdir() if path.suffix != ".tmp"]
+    assert [path.read_bytes() for path in files] == [whole]
+
+
+def test_missing_spans_are_those_that_no_block_has(tmp_path):
+    X = np.arange(40, dtype=np.float32).reshape(10, 4)
+    with pytest.raises(ZeroDivisionError), partial.Partial(tmp_path / "p", "key") as kept:
+        kept.add("train", X, 2, 4)
+        kept._writing.result()
+        kept.add("train", X, 7, 9)
+        kept._writing.result()
+        _ = 1 / 0
+    again = partial.Partial(tmp_path / "p", "key")
+    found = np.zeros_like(X)
+    assert again.take("train", found) == [(0, 2), (4, 7), (9, 10)]
+    assert again.rows == 4
+    assert np.flatnonzero(found.any(axis=1)).tolist() == [2, 3, 7, 8]
+    assert again.take("test", found) == [(0, 10)]
+
+
+def test_cache_clean_says_what_it_is_and_removes_it_when_asked_to(cache):
+    cache.interrupt()
+    kept = sum(end - begin for _, begin, end, _ in cache.kept)
+    (found,) = find_rubbish(cache.path / "cache")
+    assert (found.kind, found.path) == ("extraction", partial_folder(cache.features))
+    assert found.why == f"{kept:,} finished images of an extraction, which would go on from there"
+    with holding(lock_path(cache.features), silent):
+        assert find_rubbish(cache.path / "cache") == []
+    assert remove_rubbish(found)
+    assert cache.extract() == ROWS
+    assert find_rubbish(cache.path / "cache") == []
