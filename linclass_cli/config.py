@@ -86,7 +86,9 @@ class ModelConfig(Section):
         max_length=4000,
         pattern=r"^[^\x00]*$",
     )
-    calibrate: bool = setting(False, "fit a temperature for probabilities on the validation part")
+    calibrate: bool = setting(
+        False, "fit a temperature for probabilities, on the validation part or the held-out folds"
+    )
 
 
 _SGD = ("sgd",)

@@ -19,6 +19,7 @@ def add(app: typer.Typer) -> None:
             "feature",
             "model.loss",
             "model.class_weight",
+            "model.calibrate",
             "model.scale",
             "solver",
             "split.stratify",
@@ -34,6 +35,8 @@ def add(app: typer.Typer) -> None:
         Folds are stratified and seeded, and each learns its own scaling. The one-standard-error choice is
         the strongest l2 whose mean accuracy is within one standard error of the best. The best mean flatters
         itself; --nested gives the accuracy of the whole procedure, on folds that had no part in the choice.
+        --calibrate fits the refitted model's temperature to what the folds of the chosen l2 say of the images
+        that each of them held out.
 
         Example: linclass cv --folds 5 --l2 1e-5:1e-1:9
         """
@@ -70,5 +73,7 @@ def show_cv(saved: Saved, at: str) -> None:
     refitted = f"{what}, refitted on all {m['n_train']:,}: {percent(m['test_accuracy'])}"
     print_line(folded("test accuracy of ", refitted, "  "))
     print_line(folded("  objective ", f"{m['objective']:.6f}, {proven(m)}"))
+    if m["temperature"] is not None:
+        print_line(folded("  temperature ", f"{m['temperature']:.4g}, by the held-out folds"))
     print_line(f"  {saved.path}")
     print_line(f"next: linclass plot {saved.run}{at}")

@@ -15,7 +15,7 @@ from linclass_cli.show.progress import Advance, progress
 from linclass_cli.show.tables import percent
 
 if TYPE_CHECKING:
-    from linclass_cli.learn import crossval, nested
+    from linclass_cli.learn import cells, nested
     from linclass_cli.learn.fit import Step
 
 
@@ -36,14 +36,14 @@ def run_train(session: Session, config: Config, name: str | None, log: str | Non
 
 def run_cv(session: Session, config: Config, name: str | None, log: str | None = None) -> Saved:
     """Cross-validate, showing each cell, and record the run."""
-    from linclass_cli.learn.crossval import Progress
+    from linclass_cli.learn.cells import Progress
     from linclass_cli.learn.nested import Inner, Outer
 
     fits, folds, done = config.cv.folds * len(config.cv.l2) + 1, config.cv.folds, 0
     total = fits * (folds + 1) if config.cv.nested else fits
     board = CvBoard(config.cv.l2, folds)
 
-    def show(event: nested.Inner | nested.Outer | crossval.Cell | Progress, advance: Advance) -> None:
+    def show(event: nested.Inner | nested.Outer | cells.Cell | Progress, advance: Advance) -> None:
         nonlocal done
         cell = event.event if isinstance(event, Inner) else event
         where = f"outer {event.outer} " if isinstance(event, Inner) else ""

@@ -16,16 +16,8 @@ import numpy as np
 from linclass_cli.class_weights import Weighting, load_weighting
 from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
-from linclass_cli.learn.crossval import (
-    Cell,
-    Progress,
-    choose,
-    chosen_l2,
-    cross_validate,
-    fold_cells,
-    fold_rows,
-    iterates,
-)
+from linclass_cli.learn.cells import Cell, Progress, fold_cells, iterates
+from linclass_cli.learn.crossval import choose, chosen_l2, cross_validate, fold_rows
 from linclass_cli.learn.fit import held_part, make_problem
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.metrics import wilson_interval
@@ -73,9 +65,11 @@ def nested_cross_validate(
         inner_folds = fold_rows(y[rows], k, config, of_rows, classes)
         cells = []
         for event in fold_cells(inside, inner_folds, k, config, weighting):
-            if isinstance(event, Cell):
-                cells.append(event)
-            yield Inner(fold, event)
+            if isinstance(event, Progress):
+                yield Inner(fold, event)
+                continue
+            cells.append(event.cell)
+            yield Inner(fold, event.cell)
         l2 = chosen_l2(choose(*_table(cells, config)), config)
         outers.append(_judge(features, fold, fold_of, l2, k, config, weighting))
         yield outers[-1]

@@ -69,7 +69,7 @@ def _what_probabilities_are(m: dict[str, Any]) -> str:
         return f"calibrated: softmax(scores / {m['temperature']:.4g})"
     if m["log_loss"] is not None:
         return "softmax(scores), not calibrated"
-    return "none before `linclass train --calibrate`"
+    return "none before --calibrate of `train` or `cv`"
 
 
 def _verdict(p: float) -> str:

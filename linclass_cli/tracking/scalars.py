@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linclass_cli.learn.crossval import Cell
+from linclass_cli.learn.cells import Cell
 from linclass_cli.learn.fit import Step
 from linclass_cli.learn.nested import Outer
 

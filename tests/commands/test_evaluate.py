@@ -171,6 +171,17 @@ def test_a_calibrated_run_has_probabilities(linclass, loss):
     assert "calibrated: softmax" in linclass("evaluate", "b").out
 
 
+@pytest.mark.parametrize("more", [(), ("--nested",)])
+def test_a_calibrated_cross_validation_has_probabilities(linclass, more):
+    options = (*FAST, "--loss", "ridge", "--folds", "3", "--l2", "0.1,1", "--calibrate", *more)
+    assert "by the held-out folds" in linclass("cv", *options, "--name", "a").out
+    temperature = linclass("runs", "show", "a", "--json").json["metrics"]["temperature"]
+    m = linclass("evaluate", "a", "--json").json
+    assert (m["calibrated"], m["temperature"]) == (True, temperature)
+    assert m["log_loss"] < np.log(len(m["classes"]))  # better than to know nothing
+    assert m["ece"] < 0.1
+
+
 def test_a_temperature_wants_a_validation_part(linclass):
     result = linclass("train", *FAST, "--val-fraction", "0", "--calibrate")
     assert (result.code, "--val-fraction 0" in result.error) == (3, True)

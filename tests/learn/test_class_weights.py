@@ -10,7 +10,8 @@ import pytest
 from linclass_cli.class_weights import Weighting
 from linclass_cli.config import CvConfig, ModelConfig
 from linclass_cli.learn.bounds import gap_bound, hinge_lower_bound
-from linclass_cli.learn.crossval import Cell, cross_validate
+from linclass_cli.learn.cells import Cell
+from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import held_part, make_problem, train
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.losses import LOSSES

@@ -10,7 +10,8 @@ import pytest
 
 from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.errors import InputError
-from linclass_cli.learn.crossval import Cell, Progress, choose, cross_validate
+from linclass_cli.learn.cells import Cell, Progress
+from linclass_cli.learn.crossval import choose, cross_validate
 from linclass_cli.learn.fit import evaluate_model, fit, make_problem, train
 from linclass_cli.learn.objective import Part, evaluate
 from linclass_cli.learn.solvers import SOLVERS

@@ -8,7 +8,8 @@ from scipy import stats
 
 from linclass_cli.config import CvConfig, SplitConfig
 from linclass_cli.errors import InputError
-from linclass_cli.learn.crossval import Cell, choose, cross_validate, fold_rows
+from linclass_cli.learn.cells import Cell
+from linclass_cli.learn.crossval import choose, cross_validate, fold_rows
 from linclass_cli.learn.fit import train
 from linclass_cli.learn.nested import Inner, Outer, nested_cross_validate, summary
 from tests.learn.test_fit import CLASSES, config, features, run

@@ -1,0 +1,206 @@
+"""The cells of a cross-validation: every fold with every strength of l2, each solved and judged.
+
+Folds are solved together where the solver can, from the strongest l2 to the weakest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from linclass_cli.class_weights import Weighting
+from linclass_cli.config import Config
+from linclass_cli.learn.bounds import relative, smooth_bound
+from linclass_cli.learn.fit import held_part, make_problem, proven_gap
+from linclass_cli.learn.folds import FoldProblems
+from linclass_cli.learn.gram import MOST_EIGEN
+from linclass_cli.learn.losses import Array
+from linclass_cli.learn.objective import Problem, Value, evaluate, penalised
+from linclass_cli.learn.ridge_path import ridge_path
+from linclass_cli.learn.scaling import Scaling, fit_scaling
+from linclass_cli.learn.solvers import SOLVERS, Iterate
+from linclass_cli.learn.solvers.iterate import check_finite
+from linclass_cli.learn.solvers.newton import newton_steps
+from linclass_cli.store import Features
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fold with one strength: where its fit ended, and the accuracy on the images it never saw.
+
+    ``gap_bound``: the objective's distance to the optimum at most, relative; None where nothing proves one.
+    ``curve``: the accuracy on the held-out images at the start and after each step.
+    ``fold`` is None for the refit on everything, which has no held-out part.
+    """
+
+    fold: int | None
+    l2: float
+    iterations: int
+    objective: float
+    gradient_norm: float
+    gap_bound: float | None
+    converged: bool
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+    curve: list[float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All folds with one strength, under way: the held-out accuracy of each, after a step."""
+
+    l2: float
+    step: int
+    val_accuracy: list[float]
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A cell, and where its fit ended: W (k, d), b (k,), for features as the fold's scaling makes them."""
+
+    cell: Cell
+    scaling: Scaling
+    W: Array
+    b: Array
+
+
+def fold_cells(
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None = None
+) -> Iterator[Solved | Progress]:
+    """Every fold with every strength of the config."""
+    return _way(features, config, weighting)(features, fold_of, k, config, weighting)
+
+
+def _way(
+    features: Features, config: Config, weighting: Weighting | None
+) -> Callable[..., Iterator[Solved | Progress]]:
+    if config.solver_name == "newton":
+        return _folds_together
+    # One Gram matrix for all folds would want one a class where each fold has its own weights.
+    if config.solver_name == "closed" and features.train.X.shape[1] <= MOST_EIGEN and not weighting:
+        return _by_ridge_path
+    return _fold_by_fold
+
+
+def _fold_by_fold(
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+) -> Iterator[Solved]:
+    """Every cell by itself, each fold from the strongest l2 to the weakest."""
+    y = features.train.y
+    for fold in range(config.cv.folds):
+        rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        part = make_problem(features, rows, 0.0, k, config, weighting).part
+        validation = held_part(part, held, y[held])
+        last: Iterate | None = None
+        for l2 in reversed(config.cv.l2):
+            began = time.perf_counter()
+            problem = Problem(part, config.model.loss, l2, k, config.seed)
+            curve = []
+            for iterate in iterates(problem, config, last):
+                val = evaluate(validation, problem.loss, iterate.W, iterate.b)
+                curve.append(val[1])
+            last = iterate
+            gap, seconds = proven_gap(problem, last), time.perf_counter() - began
+            yield Solved(make_cell(fold, l2, last, gap, val, curve, seconds), part.scaling, last.W, last.b)
+
+
+def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scaling]:
+    """One for each fold, learned from its training part; "none" is centred, which the bias takes up."""
+    X, n = features.train.X, len(fold_of)
+    if config.model.scale == "none":
+        center = fit_scaling("standard", X, np.arange(n)).mean
+        return [Scaling(center, np.ones_like(center))] * config.cv.folds
+    return [
+        fit_scaling(config.model.scale, X, np.flatnonzero(fold_of != fold)) for fold in range(config.cv.folds)
+    ]
+
+
+def _by_ridge_path(
+    features: Features, fold_of: Array, k: int, config: Config, _: Weighting | None
+) -> Iterator[Solved]:
+    X, y, began = features.train.X, features.train.y, time.perf_counter()
+    scalings = _scalings(features, fold_of, config)
+    for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, list(config.cv.l2), k):
+        check_finite(at, 1, "the features are too large; scale them, or raise l2")
+        val = at.held or (None, None)
+        bound = relative(smooth_bound(at, l2), at.value)
+        now = time.perf_counter()
+        curve = [at.held[1]] if at.held else []
+        cell = make_cell(fold, l2, Iterate(1, W, b, at, True), bound, val, curve, now - began)
+        yield Solved(cell, scalings[fold], W, b)
+        began = now
+
+
+def _folds_together(
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+) -> Iterator[Solved | Progress]:
+    """All folds in lockstep by Newton's method, from the strongest l2 to the weakest, started at the last."""
+    X, y, folds = features.train.X, features.train.y, config.cv.folds
+    scalings = _scalings(features, fold_of, config)
+    W, b = np.zeros((folds, k, X.shape[1])), np.zeros((folds, k))
+    holds, none = np.arange(folds), np.zeros(folds)
+    weights = np.stack([weighting.of(y[fold_of != fold], k) for fold in holds]) if weighting else None
+    problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, none, k, config.seed, weights)
+    options = config.solver.options(config.solver_name)
+    known: list[Value] | None = None
+    for l2 in reversed(config.cv.l2):
+        began = time.perf_counter()
+        curves: list[list[float]] = [[] for _ in range(folds)]
+        if known is not None:  # another strength changes the objectives, and no loss
+            known = [penalised(at, W[p], l2 - problems.l2[p]) for p, at in enumerate(known)]
+        problems.l2 = np.full(folds, l2)
+        for state in newton_steps(problems, options["gap"], options["max_iterations"], W, b, known):
+            shown = [at.held[1] if at.held else 0.0 for at in state.at]
+            if state.step == len(curves[0]):  # a last state may stand again, with what is known of it by then
+                for curve, value in zip(curves, shown, strict=True):
+                    curve.append(value)
+                yield Progress(l2, state.step, shown)
+        W, b, known = state.W, state.b, state.at
+        seconds = (time.perf_counter() - began) / folds
+        for fold in range(folds):
+            at, gap = state.at[fold], float(state.gap[fold])
+            check_finite(at, state.step, "the features are too large; scale them, or raise l2")
+            last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]), gap)
+            val, bound = at.held or (None, None), relative(gap, at.value)
+            cell = make_cell(fold, l2, last, bound, val, curves[fold], seconds)
+            yield Solved(cell, scalings[fold], W[fold], b[fold])
+
+
+def iterates(problem: Problem, config: Config, start: Iterate | None) -> Iterator[Iterate]:
+    """The steps of the configured solver, from ``start`` where it can start somewhere."""
+    options = config.solver.options(config.solver_name)
+    if config.solver_name == "lbfgs" and start is not None:
+        options["start"] = (start.W, start.b)
+    return SOLVERS[config.solver_name](problem, **options)
+
+
+def make_cell(
+    fold: int | None,
+    l2: float,
+    last: Iterate,
+    gap_bound: float | None,
+    val: tuple[float | None, float | None],
+    curve: list[float],
+    seconds: float,
+) -> Cell:
+    """The record of a fit; val: the mean loss and the accuracy on the held-out images, where there are."""
+    at = last.at
+    return Cell(
+        fold=fold,
+        l2=l2,
+        iterations=last.iteration,
+        objective=at.value,
+        gradient_norm=at.gradient_norm,
+        gap_bound=gap_bound,
+        converged=last.converged,
+        train_accuracy=at.accuracy,
+        val_loss=val[0],
+        val_accuracy=val[1],
+        seconds=seconds,
+        curve=curve,
+    )
