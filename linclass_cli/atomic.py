@@ -1,27 +1,45 @@
 """The one write path: a file is complete under its name, or it is not there.
 
 Everything goes to a unique temporary name in the same folder, is flushed to the disk and renamed over the
-target; then the folder is flushed. A kill at any moment leaves the old file, the new one, or nothing (and
-perhaps a temporary file, whose name begins with a dot and ends in ``.tmp``).
+target; then the folder is flushed. A kill or a power cut at any moment leaves the old file, the new one, or
+nothing, and perhaps a temporary file (`temporary` names them), which the next process that writes into the
+folder removes.
+
+Every change of the disk is announced by `step`, so that tests can end the program, or fail, at each of them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.errors import LinclassError, ResourceError
+from linclass_cli.errors import InputError, LinclassError, ResourceError
+from linclass_cli.temporary import left_over, make_name, real_path
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _ZEROS = 8 << 20  # bytes written at a time
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+# Called with the kind of step, the path, and where that goes in a rename or an exchange; for tests.
+observers: list[Callable[[str, Path, Path | None], None]] = []
+
+
+def step(what: str, path: Path, target: Path | None = None) -> None:
+    """Announce a change of the disk that is about to be made.
+
+    ``what``: create, allocate, write, flush, rename, exchange, folder or remove.
+    """
+    for observer in observers:
+        observer(what, path, target)
 
 
 @contextlib.contextmanager
@@ -35,130 +53,198 @@ def disk_errors(path: Path, need: int | None = None) -> Iterator[None]:
     except LinclassError:
         raise
     except OSError as error:
-        if error.errno in _FULL:
-            wants = f" it needs {need / 1e6:.1f} MB;" if need else ""
-            raise ResourceError(
-                f"no space left to write {path}:{wants} free some, or choose another folder with --cache-dir"
-            ) from error
-        if error.errno in _DENIED:
-            raise ResourceError(
-                f"cannot write {path}: {(error.strerror or str(error)).lower()}; "
-                "change its permissions, or choose another folder with --cache-dir"
-            ) from error
-        if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
-            raise ResourceError(
-                f"cannot write {path}: a file stands where a folder is needed, or the other way round; "
-                "move it away, or choose another folder with --cache-dir"
-            ) from error
-        raise ResourceError(f"cannot write {path}: {error.strerror or error}") from error
+        raise ResourceError(_explain(error, real_path(path), need)) from error
+
+
+def _explain(error: OSError, path: Path, need: int | None) -> str:
+    wants = f" it needs {need / 1e6:.1f} MB;" if need else ""
+    if error.errno in _FULL:
+        return f"no space left to write {path}:{wants} free some, or choose another folder with --cache-dir"
+    if error.errno == errno.EFBIG:
+        return f"{path} is larger than a file may be here:{wants} `ulimit -f` shows and raises the limit"
+    if error.errno in _DENIED:
+        return (
+            f"cannot write {path}: {(error.strerror or str(error)).lower()}; "
+            "change its permissions, or choose another folder with --cache-dir"
+        )
+    if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}:
+        return (
+            f"cannot write {path}: a file stands where a folder is needed, or the other way round; "
+            "move it away, or choose another folder with --cache-dir"
+        )
+    return f"cannot write {path}: {error.strerror or error}"
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents; one that is there already is fine."""
+    """Create a folder and its parents, durably; one that is there already is fine."""
     with disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            return
+        if path.parent != path:
+            make_folder(path.parent)
+        with contextlib.suppress(FileExistsError):
+            new_folder(path)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        flush(path.parent)
+
+
+def new_folder(path: Path) -> None:
+    """Create a folder; ``FileExistsError`` where there is one: of several processes one makes it."""
+    step("folder", path)
+    path.mkdir()
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` that no other process has."""
-    return path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    """A name beside ``path`` that no other process has; what dead ones left in the folder is removed."""
+    _sweep(path.parent.absolute())
+    return make_name(path)
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Once a process and folder."""
+    for path in left_over(folder):
+        discard(path)
 
 
 def flush(path: Path) -> None:
     """Push a file, or a folder's list of names, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    step("flush", path)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():  # one that may be written and not read
+            return
+        raise
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot flush a folder: names are durable there, or not, without us.
+        if not (error.errno in _UNSUPPORTED and stat.S_ISDIR(os.fstat(handle).st_mode)):
+            raise
     finally:
         os.close(handle)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file or folder another name, in the place of what had it."""
+    step("rename", path, target)
+    path.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; what is not there is fine. Raises ``OSError``."""
+    step("remove", path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """As :func:`remove`, as far as that is possible: what stays is for the next to sweep."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            step("remove", path)
+            shutil.rmtree(path, ignore_errors=True)
+        elif os.path.lexists(path):
+            remove(path)
+
+
+def remove_if_empty(path: Path) -> None:
+    """Remove a folder in which there is nothing."""
+    with contextlib.suppress(OSError):
+        step("remove", path)
+        path.rmdir()
 
 
 @contextlib.contextmanager
 def replacing(path: Path, need: int | None = None) -> Iterator[Path]:
     """Yield a temporary name; when the block ends well, what was written there becomes ``path``.
 
-    When the block raises, the temporary file is removed and ``path`` stays as it was.
+    When the block raises, the temporary file is removed and ``path`` stays as it was. Raises InputError where
+    ``path`` is a device or a pipe.
     """
     make_folder(path.parent)
+    with disk_errors(path, need):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file but a device or a pipe, which cannot be replaced")
     temporary = temporary_name(path)
     try:
         with disk_errors(path, need):
             yield temporary
             flush(temporary)
-            temporary.replace(path)
+            rename(temporary, path)
             flush(path.parent)
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        discard(temporary)
 
 
 def allocate(path: Path, size: int) -> None:
-    """Take ``size`` bytes of the disk for a file, created if need be; ``OSError`` where they are not there.
+    """Take ``size`` bytes of the disk for a file, created if need be. Raises ResourceError.
 
     Who writes through a memory map must: a full disk would end the process there.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if hasattr(os, "posix_fallocate"):
-            if size:
-                os.posix_fallocate(handle, 0, size)
+    with disk_errors(path, size):
+        step("allocate", path)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _allocate(handle, size)
+        finally:
+            os.close(handle)
+
+
+def _allocate(handle: int, size: int) -> None:
+    held = os.fstat(handle).st_size
+    if size <= held:
+        return
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
         else:
-            held = os.fstat(handle).st_size
-            for start in range(held, size, _ZEROS):
-                os.pwrite(handle, bytes(min(_ZEROS, size - start)), start)
-    finally:
-        os.close(handle)
+            return
+    for start in range(held, size, _ZEROS):
+        block = bytes(min(_ZEROS, size - start))
+        if os.pwrite(handle, block, start) < len(block):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextlib.contextmanager
+def new_file(path: Path, size: int = 0) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """Create a file, which must not exist, and yield what writes to it; ``size``: bytes to take before."""
+    step("create", path)
+    with path.open("xb") as file:
+        if size:
+            step("allocate", path)
+            _allocate(file.fileno(), size)
+
+        def write(content: bytes | memoryview) -> None:
+            step("write", path)
+            file.write(content)
+
+        yield write
+        file.truncate()
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file into a folder that has only a temporary name yet."""
+    with disk_errors(path, len(content)), new_file(path, len(content)) as write:
+        write(content)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file atomically."""
-    with replacing(path, len(content)) as temporary, temporary.open("xb") as file:
-        file.write(content)
+    with replacing(path, len(content)) as temporary, new_file(temporary, len(content)) as write:
+        write(content)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON atomically; NaN and infinities are refused (``ValueError``)."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
-
-
-@contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """As :func:`replacing`, for a folder of files: all of them appear at once, under ``path``.
-
-    ``path`` must not exist, or be an empty folder.
-    """
-    with scratch_folder(path) as temporary:
-        yield temporary
-        place_folder(temporary, path)
-
-
-@contextlib.contextmanager
-def scratch_folder(path: Path) -> Iterator[Path]:
-    """A folder under a temporary name beside ``path``; what is still there at the end is removed."""
-    make_folder(path.parent)
-    temporary = temporary_name(path)
-    try:
-        with disk_errors(path):
-            temporary.mkdir()
-            yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def place_folder(temporary: Path, path: Path, over: bool = False) -> None:
-    """Flush a folder's files, and give it the name ``path``.
-
-    ``over``: a folder that has the name is removed. It steps aside first, so a kill in between leaves none of
-    that name, never half of one.
-    """
-    with disk_errors(path):
-        for file in temporary.iterdir():
-            flush(file)
-        flush(temporary)
-        aside = temporary_name(path)
-        if over and path.exists():
-            path.replace(aside)
-        temporary.replace(path)
-        flush(path.parent)
-    shutil.rmtree(aside, ignore_errors=True)

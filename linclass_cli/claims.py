@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from linclass_cli.atomic import disk_errors, make_folder
+from linclass_cli.atomic import disk_errors, make_folder, new_folder, remove_if_empty
 from linclass_cli.errors import InputError
+from linclass_cli.temporary import UNTOUCHED_SECONDS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -37,13 +39,14 @@ def claim(cache: Path, name: str | None) -> Iterator[str]:
     """
     folder = runs_folder(cache)
     make_folder(folder)
+    _free_abandoned(folder)
     if name is None:
         claimed = _claim_next(folder)
     else:
         check_name(name)
         claimed = name
         with disk_errors(folder / name), contextlib.suppress(FileExistsError):
-            (folder / name).mkdir()
+            new_folder(folder / name)
     lock = _own(folder / claimed)
     if lock is None:
         raise InputError(
@@ -54,8 +57,7 @@ def claim(cache: Path, name: str | None) -> Iterator[str]:
         yield claimed
     finally:
         os.close(lock)
-        with contextlib.suppress(OSError):
-            (folder / claimed).rmdir()  # fails, as it should, once the record is there
+        remove_if_empty(folder / claimed)  # it is not, once the record is there
 
 
 def _own(path: Path) -> int | None:
@@ -76,13 +78,28 @@ def _own(path: Path) -> int | None:
     return None
 
 
+def _free_abandoned(folder: Path) -> None:
+    """Remove what killed processes have claimed: empty folders without a lock.
+
+    Not those of today: where locks do not work, a living process may have them.
+    """
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if (path / "run.json").exists() or time.time() - path.stat().st_mtime < UNTOUCHED_SECONDS:
+                continue
+            lock = _own(path)
+            if lock is not None:
+                remove_if_empty(path)
+                os.close(lock)
+
+
 def _claim_next(folder: Path) -> str:
     taken = (re.fullmatch(r"run(\d{1,15})", path.name) for path in folder.iterdir())
     number = 1 + max((int(match[1]) for match in taken if match), default=0)
     while True:
         with disk_errors(folder):
             try:
-                (folder / f"run{number}").mkdir()
+                new_folder(folder / f"run{number}")
             except FileExistsError:
                 number += 1
             else:

@@ -1,6 +1,6 @@
 """What can go from the cache folder without a loss: found first, shown, and removed only when asked to.
 
-- temporary files and folders that a killed process left behind (atomic.py names them, with the process), and
+- temporary files and folders that a killed process left behind (`temporary` tells whose they were), and
   its lock files;
 - what an extraction that was stopped has finished: `extract` would go on from there;
 - feature files that are damaged, or whose dataset is gone or another by now: `extract` makes them again;
@@ -14,19 +14,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from linclass_cli.atomic import disk_errors
+from linclass_cli.atomic import discard, disk_errors, remove
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.errors import IntegrityError, LinclassError, MissingError
 from linclass_cli.locks import is_held, remove_unheld
 from linclass_cli.partial import blocks
 from linclass_cli.store import list_features, open_features
+from linclass_cli.temporary import is_temporary, why_left_over
 
-_TEMPORARY = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 _FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")
 _LOCK = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._+-]*\.lock")
 _PARTIAL = re.compile(r"\.(.+-[0-9a-f]{12})\.partial")
@@ -59,10 +58,10 @@ def remove_rubbish(found: Rubbish) -> bool:
             return False
         if found.kind == "lock":
             return remove_unheld(found.path)
-        if found.path.is_dir() and not found.path.is_symlink():
-            shutil.rmtree(found.path, ignore_errors=found.kind == "extraction")  # which may go on just now
+        if found.kind == "extraction":
+            discard(found.path)  # which may go on just now
         else:
-            found.path.unlink()
+            remove(found.path)
         return True
     return False
 
@@ -71,12 +70,10 @@ def _temporaries(cache: Path) -> Iterator[Rubbish]:
     for place in ("datasets", "features", "runs"):
         for folder, folders, files in os.walk(cache / place):
             for name in sorted([*folders, *files]):
-                match = _TEMPORARY.fullmatch(name)
-                if match and not _is_alive(int(match[1])):
-                    yield from _rubbish(
-                        "temporary", Path(folder) / name, f"process {match[1]}, which wrote it, is gone"
-                    )
-            folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+                why = why_left_over(Path(folder) / name)
+                if why:
+                    yield from _rubbish("temporary", Path(folder) / name, why)
+            folders[:] = [name for name in folders if not is_temporary(name)]
 
 
 def _locks(cache: Path) -> Iterator[Rubbish]:
@@ -99,16 +96,6 @@ def _partial(cache: Path) -> Iterator[Rubbish]:
 
 def _inside(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
 
 
 def _parts(cache: Path) -> Iterator[Rubbish]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from linclass_cli.atomic import discard
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.errors import InputError, Terminated
@@ -153,7 +153,7 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
     total, done, computed = sum(sizes.values()), 0, 0
     folder = partial_folder(plan.path)
     if force:
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
     kept = Partial(folder, make_key(plan.meta))
 
     def fill(part: str, X: Array, y: Array) -> None:

@@ -22,7 +22,6 @@ import hashlib
 import os
 import platform
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from typing import Any
 import llvmlite
 
 from linclass_cli import __version__
-from linclass_cli.atomic import write_bytes
+from linclass_cli.atomic import discard, write_bytes
 from linclass_cli.compilation import COMPILATION
 from linclass_cli.errors import ResourceError
 from linclass_cli.machine_code import MachineCode, numba_folder, processor
@@ -81,7 +80,7 @@ def remove_unused(base: Path) -> None:
         for folder in base.iterdir():
             ours = re.fullmatch(r"kernels-[0-9a-f]{16}", folder.name) and not folder.is_symlink()
             if ours and time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+                discard(folder)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from linclass_cli.atomic import disk_errors, make_folder
+from linclass_cli.atomic import discard, disk_errors, make_folder, remove, step
 
 _AGAIN = 0.1  # seconds between two looks; a wait in the kernel might not hear an interrupt that comes first
 
@@ -33,8 +33,7 @@ def holding(path: Path, waiting: Callable[[str], None]) -> Iterator[bool]:
     try:
         yield handle is not None
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()  # before the lock is given up: nobody else can have come to hold it
+        discard(path)  # before the lock is given up: nobody else can have come to hold it
         if handle is not None:
             os.close(handle)
 
@@ -49,7 +48,7 @@ def remove_unheld(path: Path) -> bool:
     """Remove a lock file that a dead process has left; whether it could be."""
     with _asked(path) as held:
         if held is False:
-            path.unlink(missing_ok=True)
+            remove(path)
         return held is False
 
 
@@ -79,6 +78,7 @@ def _take(path: Path, waiting: Callable[[str], None]) -> int | None:
     said = False
     while True:
         with disk_errors(path):
+            step("create", path)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         kept = False
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.atomic import replacing
+from linclass_cli.atomic import discard, new_file, replacing
 from linclass_cli.errors import ResourceError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,7 +66,7 @@ class Partial:
         # After an interrupt nobody waits for a block that is being written.
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
         if kind is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            discard(self.folder)
 
     def take(self, part: str, X: Array) -> list[Span]:
         """Fill X float32 (n, d) with the part's rows that are kept; the spans of rows that are not."""
@@ -96,9 +95,10 @@ class Partial:
             line = self._digest(part, X, start, stop).encode() + b"\n"
             path = self.folder / f"{part}-{start:012}-{stop:012}"
             try:
-                with replacing(path, X[start:stop].nbytes) as temporary, temporary.open("xb") as file:
-                    file.write(line)
-                    file.write(X[start:stop].data)
+                size = len(line) + X[start:stop].nbytes
+                with replacing(path, size) as temporary, new_file(temporary, size) as write:
+                    write(line)
+                    write(X[start:stop].data)
             except ResourceError:
                 self._full = True  # the features themselves have their room: they are not held up
                 return

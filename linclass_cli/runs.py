@@ -13,12 +13,12 @@ import datetime
 import hashlib
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linclass_cli.atomic import disk_errors, replacing_folder, temporary_name
+from linclass_cli.atomic import disk_errors, remove, write_new
+from linclass_cli.atomic_folders import leave_name, replacing_folder
 from linclass_cli.claims import NAME, check_name, runs_folder
 from linclass_cli.digest import digest
 from linclass_cli.environment import environment
@@ -101,7 +101,7 @@ def save_run(
     files["run.json"] = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
     with replacing_folder(path) as temporary:
         for file, content in files.items():
-            (temporary / file).write_bytes(content)
+            write_new(temporary / file, content)
     return path
 
 
@@ -170,14 +170,12 @@ def find_run(cache: Path, name: str) -> Path:
 
 
 def remove_run(path: Path) -> None:
-    """Remove a run's folder. It leaves its name first: a kill in between leaves a temporary folder."""
-    with disk_errors(path):
-        if path.is_symlink():
-            path.unlink()
-            return
-        leaving = temporary_name(path)
-        path.rename(leaving)
-        shutil.rmtree(leaving)
+    """Remove a run's folder; a link to one goes alone."""
+    if path.is_symlink():
+        with disk_errors(path):
+            remove(path)
+    else:
+        leave_name(path)
 
 
 def _missing(cache: Path, name: str) -> MissingError:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.atomic import allocate, replacing
+from linclass_cli.atomic import allocate, replacing, step
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError
 from linclass_cli.features import FEATURES, make_extractor
@@ -91,17 +91,21 @@ def write_features(
         # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
         # whether it is there, and taken after HDF5 has laid the file out, to keep it.
         allocate(temporary, need)
+        step("write", temporary)
         places = _lay_out(temporary, meta, shapes)
         size = temporary.stat().st_size
         allocate(temporary, size)
         pages = np.memmap(temporary, np.uint8, "r+")
         views = {name: _view(pages, place) for name, place in places.items()}
         for part in _PARTS:
+            step("write", temporary)
             fill(part, views[f"{part}/features"], views[f"{part}/labels"])
         with ThreadPoolExecutor(2) as pool:
             digests = pool.map(lambda view: hashlib.sha256(view.data).hexdigest(), views.values())
             sums = dict(zip(views, digests, strict=True))
+        step("write", temporary)
         _record_checksums(temporary, sums)
+        step("write", temporary)
         _write_header(temporary, meta, places)
 
 

@@ -6,8 +6,8 @@ warmed up without a line here.
 
 from __future__ import annotations
 
+import contextlib
 import io
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from linclass_cli.atomic_folders import scratch_folder
 from linclass_cli.compilation import COMPILATION
 from linclass_cli.config import Config, leaves
 from linclass_cli.data.pictures import Frame
@@ -65,18 +66,32 @@ def warm_up(advance: Advance) -> Warmed:
         raise ResourceError("there is no home folder to keep kernels in; set XDG_CACHE_HOME to a folder")
     COMPILATION.lost = ""
     remove_unused(folder.parent)
-    with tempfile.TemporaryDirectory(prefix="linclass-warmup-") as scratch:
-        jobs = [*_extractions(Path(scratch)), *_readings(), *_fits(Path(scratch)), *_checks()]
+    with _scratch(folder.parent) as scratch:
+        jobs = [*_extractions(scratch), *_readings(), *_fits(scratch), *_checks()]
         for done, (name, job) in enumerate(jobs):
             kernels = COMPILATION.compiled - compiled + COMPILATION.cached - cached
             advance(kernels, None, f"{name}, {done + 1} of {len(jobs)}")
             job()
             if COMPILATION.lost:
-                raise ResourceError(
-                    f"kernels cannot be kept: {COMPILATION.lost}; set XDG_CACHE_HOME to another folder"
-                )
+                raise _cannot_keep(COMPILATION.lost)
     seconds = time.perf_counter() - began
     return Warmed(COMPILATION.compiled - compiled, COMPILATION.cached - cached, seconds, folder)
+
+
+@contextlib.contextmanager
+def _scratch(base: Path) -> Iterator[Path]:
+    """A folder for made-up data where the kernels will be; what a killed process left there is removed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(scratch_folder(base / "warmup"))
+        except ResourceError as error:
+            why = getattr(error.__cause__, "strerror", None) or str(error)
+            raise _cannot_keep(f"cannot write {base}: {why.lower()}") from error
+        yield scratch
+
+
+def _cannot_keep(why: str) -> ResourceError:
+    return ResourceError(f"kernels cannot be kept: {why}; set XDG_CACHE_HOME to another folder")
 
 
 def _extractions(scratch: Path) -> Iterator[Job]:

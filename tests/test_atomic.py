@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from linclass_cli.atomic import disk_errors, replacing, replacing_folder, write_bytes, write_json
+from linclass_cli import atomic, atomic_folders
+from linclass_cli.atomic import disk_errors, new_file, replacing, write_bytes, write_json
+from linclass_cli.atomic_folders import place_folder, replacing_folder, scratch_folder
 from linclass_cli.errors import InputError, ResourceError
 
 
@@ -79,3 +81,63 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "f").write_text("")
     with pytest.raises(ResourceError, match="a file stands"):
         write_bytes(tmp_path / "f" / "g", b"")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path, make):
+    make(tmp_path / "a")
+    with pytest.raises(InputError, match="no file but a device or a pipe"):
+        write_bytes(tmp_path / "a", b"x")
+    assert names(tmp_path) == ["a"]
+    assert not (tmp_path / "a").is_file()
+
+
+def test_folders_change_places(tmp_path):
+    target = tmp_path / "data"
+    target.mkdir()
+    (target / "old").touch()
+    with scratch_folder(target) as temporary:
+        (temporary / "new").touch()
+        place_folder(temporary, target, over=True)
+        assert names(target) == ["new"]
+    assert names(tmp_path) == ["data"]
+
+
+def test_where_folders_cannot_change_places_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic_folders, "_exchange_at_once", lambda one, other: False)
+    test_folders_change_places(tmp_path)
+
+    def fail(what, path, target):
+        if what == "rename" and target == tmp_path / "data":
+            monkeypatch.setattr(atomic, "observers", [])
+            raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(atomic, "observers", [fail])
+    with pytest.raises(ResourceError), scratch_folder(tmp_path / "data") as temporary:
+        (temporary / "newer").touch()
+        place_folder(temporary, tmp_path / "data", over=True)
+    assert names(tmp_path) == ["data"]
+    assert names(tmp_path / "data") == ["new"]
+
+
+def test_every_step_is_announced(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(atomic, "observers", [lambda what, path, target: seen.append((what, path.name))])
+    write_bytes(tmp_path / "sub" / "a", b"x")
+    temporary = seen[3][1]
+    assert seen == [
+        ("folder", "sub"),
+        ("flush", tmp_path.name),
+        ("create", temporary),
+        ("allocate", temporary),
+        ("write", temporary),
+        ("flush", temporary),
+        ("rename", temporary),
+        ("flush", "sub"),
+    ]
+
+
+def test_less_than_was_allocated(tmp_path):
+    with new_file(tmp_path / "a", 100) as write:
+        write(b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from linclass_cli.claims import claim
 from linclass_cli.errors import InputError, IntegrityError, MissingError
 from linclass_cli.runs import Model, Outcome, list_runs, load_model, load_run, save_run
+from linclass_cli.temporary import UNTOUCHED_SECONDS
 
 MODEL = Model(
     weight=np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -81,6 +84,20 @@ def test_a_killed_runs_name_can_be_had_again(tmp_path):
     assert record(tmp_path, "a") == "a"
     with claim(tmp_path, "b"), pytest.raises(InputError, match="under way"), claim(tmp_path, "b"):
         pass
+
+
+def test_the_names_of_killed_runs_are_free_after_a_day(tmp_path):
+    for name in ("run1", "run2", "run3", "notes"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs" / "run2" / "figure.png").touch()
+    before = time.time() - UNTOUCHED_SECONDS - 60
+    for name in ("run2", "run3", "notes"):
+        os.utime(tmp_path / "runs" / name, (before, before))
+    with claim(tmp_path, "mine"):
+        os.utime(tmp_path / "runs" / "mine", (before, before))
+        assert record(tmp_path) == "run3"
+        assert (tmp_path / "runs" / "mine").is_dir()
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"run1", "run2", "run3"}
 
 
 def _claim_many(cache, names):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from linclass_cli.atomic import replacing
+from linclass_cli.atomic import new_file, replacing
 from linclass_cli.commands.session import Session
 from linclass_cli.errors import InputError, MissingError, UsageError
 from linclass_cli.predicting.predictor import load_predictor
@@ -104,12 +104,8 @@ def _opened(out: Path | None) -> Iterator[Write]:
 
         yield write
         return
-    with replacing(out) as temporary, temporary.open("xb") as file:
-
-        def write_file(text: str) -> None:
-            file.write(_encode(text))
-
-        yield write_file
+    with replacing(out) as temporary, new_file(temporary) as write_file:
+        yield lambda text: write_file(_encode(text))
 
 
 def _encode(text: str) -> bytes:

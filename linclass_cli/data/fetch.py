@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from linclass_cli.atomic import replacing
+from linclass_cli.atomic import remove_if_empty, replacing
 from linclass_cli.data.manifest import (
     Advance,
     damaged_members,
@@ -282,5 +282,4 @@ def _staged(spec: DatasetSpec, cache_dir: Path, members: Sequence[MemberSpec]) -
                 for member in members
             }
     finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # only when it is empty: nothing half is left
+        remove_if_empty(folder)  # nothing half is left

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linclass_cli.atomic import allocate, write_json
+from linclass_cli.atomic import allocate, step, write_json, write_new
 from linclass_cli.data.info import MANIFEST, DatasetInfo, dataset_folder, sha256_of
 from linclass_cli.data.own import ARRAYS, SOURCES, Description, content_digest, read_own
 from linclass_cli.errors import IntegrityError, ResourceError
@@ -30,11 +30,15 @@ _BLOCK = 256  # rows copied at a time
 
 
 def mapped(file: Path, shape: tuple[int, ...], kind: np.dtype[Any], offset: int = 0) -> NDArray[Any]:
-    """The pages of a file, from ``offset`` on, as an array that can be written; the disk is asked first."""
+    """The pages of a file, from ``offset`` on, as an array that can be written; the disk is asked first.
+
+    Raises ResourceError where the disk does not have the space.
+    """
     size = int(np.prod(shape, dtype=object)) * kind.itemsize
     allocate(file, offset + size)
     if size == 0:
         return np.empty(shape, kind)
+    step("write", file)
     return np.asarray(np.memmap(file, kind, "r+", offset, shape))
 
 
@@ -115,7 +119,7 @@ def _header(shape: tuple[int, ...], kind: np.dtype[Any]) -> bytes:
 
 def _new_array(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
     header = _header(shape, kind)
-    path.write_bytes(header)
+    write_new(path, header)
     return mapped(path, shape, kind, len(header))
 
 

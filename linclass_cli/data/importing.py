@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linclass_cli.atomic import place_folder, scratch_folder
+from linclass_cli.atomic import remove
+from linclass_cli.atomic_folders import place_folder, scratch_folder
 from linclass_cli.data.dealing import check_parts, deal, describe_duplicates, row_digests
 from linclass_cli.data.imported import load_sources, write_description, write_part
 from linclass_cli.data.info import MANIFEST, Advance, DatasetInfo, dataset_folder
@@ -151,7 +152,7 @@ def _fill(
         "n_test": len(chosen["test"]),
         **about,
     }
-    scratch.unlink()
+    remove(scratch)
     write_description(folder, description, sources)
     return sources
 

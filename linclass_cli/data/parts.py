@@ -1,7 +1,8 @@
 """The bytes of a transfer that is not done: ``<name>.part``, and ``<name>.part.json`` beside it.
 
 The notes keep the address and its validator (ETag or Last-Modified), so that a later run goes on where this
-one stopped.
+one stopped. A part is what no other file here is: half, under a name of its own, and never used before its
+sha256, or that of every member in it, has been compared.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from linclass_cli.atomic import disk_errors, make_folder, temporary_name
+from linclass_cli.atomic import disk_errors, make_folder, remove, step, temporary_name
 
 
 def notes_path(part: Path) -> Path:
@@ -32,8 +34,8 @@ def part_size(part: Path) -> int:
 def remove_part(part: Path) -> None:
     """Remove a part and its notes, if they are there."""
     for path in (part, notes_path(part)):
-        with contextlib.suppress(FileNotFoundError), disk_errors(path):
-            path.unlink(missing_ok=True)
+        with disk_errors(path):
+            remove(path)
 
 
 @contextlib.contextmanager
@@ -44,6 +46,7 @@ def own_part(part: Path) -> Iterator[Path]:
     """
     make_folder(part.parent)
     with disk_errors(part):
+        step("create", part)
         lock = part.open("ab")
     with lock:
         try:
@@ -66,12 +69,19 @@ def own_part(part: Path) -> Iterator[Path]:
             remove_part(own)
 
 
+def open_part(part: Path) -> BinaryIO:
+    """Open a part to write on; one that is not there is created."""
+    step("create", part)
+    return part.open("r+b" if part.exists() else "xb")
+
+
 def start_over(part: Path) -> None:
     """Empty the part (not remove it: its lock must stay) and forget where it came from."""
     with disk_errors(part):
         if part.exists():
+            step("write", part)
             os.truncate(part, 0)
-        notes_path(part).unlink(missing_ok=True)
+        remove(notes_path(part))
 
 
 def read_notes(part: Path) -> dict[str, str]:

@@ -18,9 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from linclass_cli.atomic import disk_errors, write_json
+from linclass_cli.atomic import disk_errors, step, write_json
 from linclass_cli.data.manifest import Advance, sha256_of
-from linclass_cli.data.parts import notes_path, part_size, read_notes, resumes_elsewhere, start_over
+from linclass_cli.data.parts import (
+    notes_path,
+    open_part,
+    part_size,
+    read_notes,
+    resumes_elsewhere,
+    start_over,
+)
 from linclass_cli.data.web import Answer, ask
 from linclass_cli.errors import IntegrityError, ResourceError
 
@@ -139,7 +146,7 @@ def _one_try(wanted: Wanted, address: str, part: Path, advance: Advance, patienc
             _range_refused(answer, part, have)
             return
         start, total = _where_it_starts(wanted, answer, have)
-        with disk_errors(part, total), part.open("r+b" if part.exists() else "xb") as file:
+        with disk_errors(part, total), open_part(part) as file:
             _pour(wanted, answer, file, start, total, advance, lambda: _write_notes(part, address, answer))
 
 
@@ -221,6 +228,7 @@ def _pour(
     while block:
         if done + len(block) > most:
             raise Fault(f"expected {most} bytes, found more; stopped", wrong=True, discard=True)
+        step("write", Path(file.name))
         file.write(block)
         done += len(block)
         advance(wanted.name, done, total)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from linclass_cli.atomic import disk_errors
+from linclass_cli.atomic import disk_errors, new_file
 from linclass_cli.data.manifest import Advance
 from linclass_cli.data.registry import MemberSpec
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError
@@ -47,7 +47,7 @@ class _Bounded(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def _damage(path: Path, mend: str) -> Iterator[None]:
+def _damage(path: Path | str, mend: str) -> Iterator[None]:
     """What a damaged archive raises, as one line of :class:`IntegrityError`; ``mend`` is the way out."""
     try:
         yield
@@ -93,20 +93,16 @@ def copy_member(
     """
     digest = hashlib.sha256()
     done = 0
-    with disk_errors(target, member.size):
-        file = target.open("xb")
-    with file:
+    with disk_errors(target, member.size), new_file(target, member.size) as write:
         while done <= member.size:
-            block = source.read(min(_BLOCK, member.size + 1 - done))
+            with _damage(origin, mend):  # before the guard of what is written takes it for its own
+                block = source.read(min(_BLOCK, member.size + 1 - done))
             if not block:
                 break
             done += len(block)
             digest.update(block)
-            with disk_errors(target, member.size):
-                file.write(block)
+            write(block)
             advance(f"unpacking {member.name}", min(done, member.size), member.size)
-        with disk_errors(target, member.size):
-            file.flush()
     if done != member.size:
         found = "more" if done > member.size else str(done)
         raise IntegrityError(f"{origin}: expected {member.size} bytes, found {found}; {mend}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from linclass_cli.doctor import Finding, Level
 from linclass_cli.errors import IntegrityError, LinclassError, MissingError
 from linclass_cli.inventory import list_cache
 from linclass_cli.runs import list_runs, load_run
+from linclass_cli.temporary import left_over
 
 _LITTLE = 1 << 30  # bytes of free space below which CIFAR-10 and its features may not find room
 
@@ -42,7 +42,7 @@ def cache_folder(cache: Path) -> tuple[dict[str, Any], list[Finding]]:
         "features": sum(entry["kind"] == "features" for entry in entries),
         "runs": len(runs),
         "bytes": _size(cache),
-        "left_over": left_over(cache),
+        "left_over": _left_over(cache),
     }
     findings += _damage(cache, entries, runs)
     if facts["left_over"]:
@@ -51,7 +51,7 @@ def cache_folder(cache: Path) -> tuple[dict[str, Any], list[Finding]]:
             Finding(
                 "warning",
                 f"processes that were killed have left {first}{f' and {more} more' if more else ''}",
-                f"`rm -r {first}`",
+                "`linclass cache clean --yes`",
             )
         )
     return facts, findings
@@ -83,28 +83,12 @@ def _complaint(look: Any) -> list[Finding]:
     return []
 
 
-def left_over(cache: Path) -> list[str]:
-    """Temporary files and folders of processes that are no more (`atomic.temporary_name` writes their id)."""
-    places = [cache, *(cache / part for part in ("datasets", "features", "runs"))]
+def _left_over(cache: Path) -> list[str]:
+    """Temporary files and folders of processes that are no more."""
+    places = [cache / part for part in ("datasets", "features", "runs")]
     places += [path for path in (cache / "datasets").glob("*") if path.is_dir()]
     places += [path for path in runs_folder(cache).glob("*") if path.is_dir()]
-    found = []
-    for place in places:
-        for path in place.glob(".*.tmp"):
-            owner = re.fullmatch(r"\..*\.(\d+)-[0-9a-f]+\.tmp", path.name)
-            if owner and not _lives(int(owner[1])):
-                found.append(str(path))
-    return found
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+    return [str(path) for place in places for path in left_over(place)]
 
 
 def _size(folder: Path) -> int:

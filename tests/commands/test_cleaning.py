@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from linclass_cli import cleaning
 from linclass_cli.atomic import temporary_name
 from tests.commands.test_line import FAST
-
-
-@pytest.fixture
-def gone():
-    """The number of a process that is no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+from tests.stale import gone, stale_name
 
 
 def found(linclass, *options):
@@ -34,19 +23,19 @@ def test_nothing_to_clean(linclass):
     assert "nothing to remove" in linclass("cache", "clean").out
 
 
-def test_what_a_killed_process_left_goes_when_asked_for(linclass, gone):
+def test_what_a_killed_process_left_goes_when_asked_for(linclass):
     linclass("train", *FAST, "--loss", "ridge")
     features, runs = Path("cache/features"), Path("cache/runs")
-    stale = features / f".x.h5.{gone}-0123abcd.tmp"
+    stale = stale_name(features / "x.h5")
     stale.write_bytes(b"x" * 2_000_000)
-    folder = runs / f".run9.{gone}-89abcdef.tmp"
+    folder = stale_name(runs / "run9")
     folder.mkdir()
     (folder / "run.json").write_text("{}")
     ours = temporary_name(features / "y.h5")  # of this process, which is alive
     ours.write_text("y")
     others = [
         features / ".hidden",
-        features / f"x.{gone}-0123abcd.tmp",
+        features / f"x.{gone()}-0123abcd.tmp",
         runs / ".x.tmp",
         features / "notes.h5",
     ]
@@ -99,8 +88,8 @@ def test_parts_of_downloads_go_when_the_dataset_is_there(linclass):
     assert sorted(path.name for path in folder.iterdir()) == ["mnist-x.gz.part", "other.part"]
 
 
-def test_what_has_changed_since_it_was_found_stays(tmp_path, gone):
-    path = tmp_path / "features" / f".x.h5.{gone}-0123abcd.tmp"
+def test_what_has_changed_since_it_was_found_stays(tmp_path):
+    path = stale_name(tmp_path / "features" / "x.h5")
     path.parent.mkdir()
     path.write_text("x")
     (one,) = cleaning.find_rubbish(tmp_path)
@@ -112,13 +101,13 @@ def test_what_has_changed_since_it_was_found_stays(tmp_path, gone):
     assert cleaning.remove_rubbish(one) is False
 
 
-def test_links_are_not_followed(tmp_path, gone):
+def test_links_are_not_followed(tmp_path):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "photo").write_text("x")
     cache = tmp_path / "cache"
     (cache / "runs").mkdir(parents=True)
-    link = cache / "runs" / f".a.{gone}-0123abcd.tmp"
+    link = stale_name(cache / "runs" / "a")
     link.symlink_to(precious)
     (one,) = cleaning.find_rubbish(cache)
     assert cleaning.remove_rubbish(one)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from linclass_cli import kernel_cache
 from linclass_cli.doctor import machine
+from linclass_cli.temporary import make_name
 from tests.commands.test_line import FAST
+from tests.stale import stale_name
 
 
 @pytest.fixture(autouse=True)
@@ -73,15 +73,13 @@ def test_a_damaged_run_and_a_cut_feature_file(linclass):
 
 def test_what_killed_processes_left_is_named_and_what_living_ones_write_is_not(linclass):
     linclass("train", *FAST, "--loss", "ridge")
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    for process in (dead.pid, os.getpid()):
-        Path(f"cache/features/.x.h5.{process}-0011aabb.tmp").write_bytes(b"half")
+    left = stale_name(Path("cache/features/x.h5"))
+    for path in (left, make_name(Path("cache/features/x.h5"))):
+        path.write_bytes(b"half")
     answer = linclass("doctor", "--json").json
-    left = f"cache/features/.x.h5.{dead.pid}-0011aabb.tmp"
-    assert answer["cache"]["left_over"] == [left]
+    assert answer["cache"]["left_over"] == [str(left)]
     assert findings(answer) == {
-        ("warning", f"processes that were killed have left {left}"): f"`rm -r {left}`"
+        ("warning", f"processes that were killed have left {left}"): "`linclass cache clean --yes`"
     }
 
 
