@@ -17,6 +17,7 @@ A message is one line that says what was expected, what was found, and the comma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 class LinclassError(Exception):
@@ -67,6 +68,13 @@ def did_you_mean(word: str, known: Sequence[str] | Mapping[str, str], closeness:
     if not near:
         return ""
     return f"; did you mean {known[near[0]] if isinstance(known, Mapping) else near[0]}?"
+
+
+def at_cache(cache: Path) -> str:
+    """What a command takes besides, where the cache folder is not the default."""
+    import shlex
+
+    return "" if cache == Path("cache") else f" --cache-dir {shlex.quote(str(cache))}"
 
 
 def how_to_install(extra: str) -> str:

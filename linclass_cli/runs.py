@@ -1,6 +1,7 @@
 """The run record: a folder ``runs/<name>/`` that is there whole, or not at all.
 
-    run.json            kind, config, environment, feature key, metrics, the sha256 of the other files
+    run.json            kind, config, environment, feature key, metrics, the sha256 of the other files and
+                        of itself
     history.jsonl       one line a step (train) or a cell (cv)
     model.safetensors   weight (k, d), bias (k,) float32; mean, factor (d,) float64; classes, loss, key
 
@@ -22,14 +23,15 @@ from linclass_cli.atomic_folders import leave_name, replacing_folder
 from linclass_cli.claims import NAME, check_name, runs_folder
 from linclass_cli.digest import digest
 from linclass_cli.environment import environment
-from linclass_cli.errors import IntegrityError, MissingError, ResourceError, did_you_mean
+from linclass_cli.errors import IntegrityError, MissingError, ResourceError, at_cache, did_you_mean
+from linclass_cli.seal import seal, unseal
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-FORMAT = 1
+FORMAT = 2  # 1 had a digest of its values instead of its bytes, and is read as well
 FILES = {"history.jsonl", "model.safetensors"}
 
 
@@ -97,8 +99,7 @@ def save_run(
         "metrics": outcome.metrics,
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
-    record["digest"] = digest(record)
-    files["run.json"] = (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+    files["run.json"] = seal(record)
     with replacing_folder(path) as temporary:
         for file, content in files.items():
             write_new(temporary / file, content)
@@ -201,32 +202,46 @@ def _dump_model(model: Model) -> bytes:
 
 def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
     try:
-        record = json.loads((path / "run.json").read_bytes())
-        wanted = record.pop("digest")
-        if record["format"] != FORMAT or wanted != digest(record) or set(record["files"]) != FILES:
-            raise ValueError
+        record = parse_record((path / "run.json").read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise _missing(cache, name) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path / 'run.json'}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise IntegrityError(
-            f"{path / 'run.json'} is damaged: its digest does not match; train it again"
+            f"{path / 'run.json'} is damaged: it does not match its sha256; {_mend(path)}"
         ) from None
-    return dict(record)
+    return record
+
+
+def parse_record(content: bytes) -> dict[str, Any]:
+    """What ``run.json`` says. Raises ValueError, or what else nonsense gives, where it is damaged."""
+    try:
+        record, made = unseal(content), FORMAT
+    except ValueError:
+        record, made = json.loads(content), 1
+        if record.pop("digest") != digest(record):
+            raise
+    if record["format"] != made or set(record["files"]) != FILES:
+        raise ValueError("not a run's record")
+    return record
 
 
 def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
     try:
         content = (path / file).read_bytes()
     except FileNotFoundError:
-        raise IntegrityError(f"{path / file} is missing from the record; train the run again") from None
+        raise IntegrityError(f"{path / file} is missing from the record; {_mend(path)}") from None
     except OSError as error:
         raise ResourceError(f"cannot read {path / file}: {error.strerror}") from error
     found = hashlib.sha256(content).hexdigest()
     wanted = record["files"][file]
     if found != wanted:
         raise IntegrityError(
-            f"{path / file} is damaged: sha256 {wanted[:12]}… expected, {found[:12]}… found; train it again"
+            f"{path / file} is damaged: sha256 {wanted[:12]}… expected, {found[:12]}… found; {_mend(path)}"
         )
     return content
+
+
+def _mend(path: Path) -> str:
+    return f"`linclass runs remove {path.name}{at_cache(path.parent.parent)}` removes it; train it again"

@@ -25,7 +25,7 @@ import numpy as np
 
 from linclass_cli.atomic import allocate, replacing, step
 from linclass_cli.digest import canonical_json, digest
-from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError
+from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, at_cache
 from linclass_cli.features import FEATURES, make_extractor
 from linclass_cli.threads import available
 
@@ -255,8 +255,7 @@ def _mend(path: Path, meta: dict[str, Any] | None) -> str:
         for name, value in _changed(meta).items():
             flag = f"--{name.replace('_', '-')}"
             command += f" {flag}" if value is True else f" {flag} {value}"
-        if path.parent.parent != Path("cache"):
-            command += f" --cache-dir {path.parent.parent}"
+        command += at_cache(path.parent.parent)
     return f"`{command}` computes it again"
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.atomic import write_json
+from linclass_cli.atomic import write_bytes
 from linclass_cli.data.info import dataset_folder
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.errors import ResourceError
+from linclass_cli.seal import seal, unseal
 
 NOTES = "duplicates.json"
 _LARGEST = 64_000_000  # bytes
@@ -27,13 +27,13 @@ def duplicates_of(name: str, cache_dir: Path) -> list[dict[str, Any]]:
         contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError),
         path.open("rb") as file,
     ):
-        noted = json.loads(file.read(_LARGEST))
+        noted = unseal(file.read(_LARGEST))
         if noted["digest"] == info.digest and isinstance(noted["duplicates"], list):
             return list(noted["duplicates"])
     found = _find(name, cache_dir)
     if path.parent.is_dir():
         with contextlib.suppress(ResourceError):  # a cache that may only be read: found again next time
-            write_json(path, {"digest": info.digest, "duplicates": found})
+            write_bytes(path, seal({"digest": info.digest, "duplicates": found}))
     return found
 
 

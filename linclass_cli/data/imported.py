@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linclass_cli.atomic import allocate, step, write_json, write_new
+from linclass_cli.atomic import allocate, step, write_bytes, write_json, write_new
 from linclass_cli.data.info import MANIFEST, DatasetInfo, dataset_folder, sha256_of
-from linclass_cli.data.own import ARRAYS, SOURCES, Description, content_digest, read_own
+from linclass_cli.data.own import ARRAYS, FORMAT, SOURCES, Description, content_digest, read_own
 from linclass_cli.errors import IntegrityError, ResourceError
+from linclass_cli.seal import seal
 
 Part = tuple[NDArray[Any], NDArray[np.int64]]
 _BLOCK = 256  # rows copied at a time
@@ -67,8 +68,8 @@ def write_description(folder: Path, about: dict[str, Any], sources: dict[str, An
         {"name": name, "size": (folder / name).stat().st_size, "sha256": found}
         for name, found in zip(names, sums, strict=True)
     ]
-    found = {"format": 1, **about, "members": members}
-    write_json(folder / MANIFEST, {"digest": content_digest(found), **found})
+    found = {"format": FORMAT, **about, "members": members}
+    write_bytes(folder / MANIFEST, seal({"digest": content_digest(found), **found}))
 
 
 def load_imported(name: str, cache_dir: Path) -> tuple[DatasetInfo, dict[str, Part]]:

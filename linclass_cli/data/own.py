@@ -24,11 +24,13 @@ from linclass_cli.errors import (
     ResourceError,
     did_you_mean,
 )
+from linclass_cli.seal import unseal
 
 SOURCES = "sources.json"
+FORMAT = 2
 ARRAYS = ("train-rows.npy", "train-labels.npy", "test-rows.npy", "test-labels.npy")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_COUNTED = ("format", "kind", "classes", "image_shape", "fit", "n_train", "n_test")
+_COUNTED = ("kind", "classes", "image_shape", "fit", "n_train", "n_test")
 
 
 @dataclass(frozen=True)
@@ -110,15 +112,27 @@ def read_description(folder: Path, name: str, cache_dir: Path) -> Description:
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        found = json.loads(text)
-        if found["digest"] != content_digest(found):
-            raise ValueError
+        found = parse_description(text)
         return _description(found, name)
     except (ValueError, KeyError, TypeError, RecursionError, IndexError):
         raise IntegrityError(
             f"{path} is damaged: it does not match its digest; "
             f"`{import_command('PATH', name)}` imports the dataset again"
         ) from None
+
+
+def parse_description(text: bytes) -> dict[str, Any]:
+    """What ``dataset.json`` says. Raises ValueError, or what else nonsense gives, where it is damaged.
+
+    Format 1 has no seal: its digest vouches for all but ``source``, ``typed`` and ``fingerprint``.
+    """
+    try:
+        found, made = unseal(text), FORMAT
+    except ValueError:
+        found, made = json.loads(text), 1
+    if found["format"] != made or found["digest"] != content_digest(found):
+        raise ValueError("not a dataset's description")
+    return found
 
 
 def _description(found: dict[str, Any], name: str) -> Description:
@@ -154,7 +168,8 @@ def holds_vectors(name: str, cache_dir: Path) -> bool:
 def content_digest(found: dict[str, Any]) -> str:
     """What names the content of a dataset: no folder, no file's name, no time."""
     sums = {one["name"]: one["sha256"] for one in found["members"] if one["name"] in ARRAYS}
-    return digest({"members": sums, **{key: found[key] for key in _COUNTED}})
+    # The 1 is part of the name, whatever the format of the file: the same content keeps its name.
+    return digest({"members": sums, "format": 1, **{key: found[key] for key in _COUNTED}})
 
 
 def damaged_files(description: Description, folder: Path) -> list[str]:

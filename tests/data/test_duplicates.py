@@ -8,6 +8,7 @@ import pytest
 
 from linclass_cli.data.duplicates import duplicates_of
 from linclass_cli.data.fetch import download
+from linclass_cli.seal import seal, unseal
 
 from .conftest import IDX_MEMBERS, register_digits
 
@@ -43,12 +44,14 @@ def test_all_are_found_and_noted(cache):
     assert duplicates_of("digits", cache) == EXPECTED
     notes = cache / "datasets/digits/duplicates.json"
     assert json.loads(notes.read_text())["duplicates"] == EXPECTED
-    noted = json.loads(notes.read_text())
+    noted = unseal(notes.read_bytes())
     noted["duplicates"][1]["train"] = [5]
-    notes.write_text(json.dumps(noted))
+    notes.write_bytes(seal(noted))
     assert duplicates_of("digits", cache)[1]["train"] == [5]  # read, not searched again
-    for damage in ("", "[]", '{"digest": "other", "duplicates": []}'):
-        notes.write_text(damage)
+    other = seal({"digest": "other", "duplicates": []})
+    rotten = notes.read_bytes().replace(b"5", b"4")
+    for damage in (b"", b"[]", other, rotten):
+        notes.write_bytes(damage)
         assert duplicates_of("digits", cache) == EXPECTED
 
 
