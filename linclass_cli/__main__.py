@@ -1,5 +1,5 @@
 """``python -m linclass_cli`` is ``linclass``."""
 
-from linclass_cli.cli import main
+from linclass_cli.entry import main
 
 main()

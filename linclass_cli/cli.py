@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -34,10 +35,10 @@ from linclass_cli.commands import (
 from linclass_cli.commands.completion import quick_completion
 from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import COMMON_FLAGS, paragraphs
-from linclass_cli.errors import LinclassError, ResourceError, Terminated, did_you_mean
+from linclass_cli.errors import LinclassError, ResourceError, did_you_mean
 from linclass_cli.show.streams import silence_stdout
 from linclass_cli.show.tables import notice, print_line
-from linclass_cli.signals import leave_now, unwinding
+from linclass_cli.signals import Stopped, farewell, unwinding
 
 HELP = r"""
 Linear image classifiers from a terminal: logistic regression and linear SVMs on image features.
@@ -66,25 +67,21 @@ class Program(Group):
 
     def _exit_code(self, *args: Any, **extra: Any) -> int:
         try:
-            with unwinding():
-                code = super().main(*args, **{**extra, "standalone_mode": False})
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except TyperException as error:
             if not error.format_message():  # no arguments: the help has been shown
                 error.show()  # type: ignore[attr-defined]
             else:
                 notice(f"error: {wrong_usage(error)}")
             return error.exit_code
-        except Abort:  # Ctrl-C before a command has begun, or at a question
-            notice("interrupted")
+        except Abort:  # no answer to a question
+            notice(farewell(signal.SIGINT))
             return 130
         except SystemExit as error:
             if not isinstance(error.__context__, BrokenPipeError):
                 raise
             silence_stdout()  # a help page whose reader has left: Typer would call that an error
             return 0
-        except Terminated as error:
-            notice("stopped by SIGTERM: finished files are kept, unfinished ones removed; run it again")
-            return error.exit_code
         # After a command the code is None; after --help, and from Typer's Exit, it is a number.
         return code if isinstance(code, int) else 0
 
@@ -94,9 +91,6 @@ class Program(Group):
         except LinclassError as error:
             notice(f"error: {_one_line(str(error))}")
             raise Exit(error.exit_code) from error
-        except KeyboardInterrupt:
-            notice("interrupted: finished files are kept, unfinished ones removed; run it again")
-            raise Exit(130) from None
         except BrokenPipeError:
             # Whoever read our output has left; nothing more can be said there.
             silence_stdout()
@@ -183,14 +177,14 @@ for module in (
 
 
 def main() -> None:
-    """The console script ``linclass``."""
+    """The program ``linclass``, once `entry` has loaded it."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character shows another one in its place.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="linclass")
-    except SystemExit as end:
-        if end.code in (130, 143):
-            leave_now(int(end.code))
-        raise
+        with unwinding():
+            app(prog_name="linclass")
+    except Stopped as stopped:
+        notice(farewell(stopped.number))
+        os._exit(128 + stopped.number)  # not waiting for threads, which may be compiling

@@ -54,12 +54,6 @@ class ResourceError(LinclassError):
     exit_code = 6
 
 
-class Terminated(BaseException):
-    """Raised in the main thread by SIGTERM, so that temporary files are removed on the way out."""
-
-    exit_code = 143
-
-
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, str], closeness: float = 0.6) -> str:
     """``; did you mean NEAREST?``, or nothing; a mapping's values are what is suggested for its keys."""
     from difflib import get_close_matches  # only a typing error pays for it

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from linclass_cli.atomic import discard
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
-from linclass_cli.errors import InputError, Terminated
+from linclass_cli.errors import InputError
 from linclass_cli.features import Extractor, describe_extractor, make_extractor
 from linclass_cli.locks import holding
 from linclass_cli.partial import Partial, partial_folder
+from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.store import (
     Array,
     Features,
@@ -109,8 +110,9 @@ def extract(
             return _cached(plan, began)
         d = plan.extractor.dim(plan.info.image_shape)
         if plan.info.kind == "vectors":
-            fill, sizes = _copying(plan, config, advance)
-            write_features(plan.path, plan.meta, sizes, d, fill)
+            with at_work(NOTHING):
+                fill, sizes = _copying(plan, config, advance)
+                write_features(plan.path, plan.meta, sizes, d, fill)
             computed = sum(sizes.values())
         else:
             computed = _compute(plan, config, advance, force, notice)
@@ -171,13 +173,12 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
                 done, computed = done + stop - start, computed + stop - start
                 advance(done, total)
 
-    try:
-        with kept:
-            write_features(plan.path, plan.meta, sizes, plan.extractor.dim(plan.info.image_shape), fill)
-    except (KeyboardInterrupt, Terminated):
-        if kept.rows:
-            notice(f"{kept.rows:,} of {total:,} images are kept: the same command goes on from there")
-        raise
+    def left() -> str:
+        rows = f"{kept.rows:,} of {total:,} images are kept; the same command goes on from there"
+        return rows if kept.rows else NOTHING
+
+    with kept, at_work(left):
+        write_features(plan.path, plan.meta, sizes, plan.extractor.dim(plan.info.image_shape), fill)
     return computed
 
 

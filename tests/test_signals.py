@@ -9,34 +9,46 @@ import time
 
 import pytest
 
-from linclass_cli.errors import Terminated
-from linclass_cli.signals import unwinding
+from linclass_cli.signals import FINISHED, Stopped, at_work, farewell, unwinding
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
-@pytest.mark.parametrize(
-    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
-)
-def test_a_signal_unwinds(number, raised):
-    before = signal.getsignal(number)
-    with pytest.raises(raised), unwinding():
+@BOTH
+def test_a_signal_unwinds(number):
+    before = signal.getsignal(number), signal.set_wakeup_fd(-1)
+    with pytest.raises(Stopped) as stopped, unwinding():
         os.kill(os.getpid(), number)
         time.sleep(5)
-    assert signal.getsignal(number) is before
+    assert stopped.value.number == number
+    assert (signal.getsignal(number), signal.set_wakeup_fd(-1)) == before
+    assert "linclass-signals" not in [thread.name for thread in threading.enumerate()]
 
 
-@pytest.mark.parametrize(
-    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
-)
-def test_a_signal_while_llvm_calls_back_comes_again(number, raised):
-    """A function of LLVM's is made up: what it raises would be lost in C."""
-    names = {"__name__": "llvmlite.binding.made_up", "os": os, "time": time}
+@BOTH
+@pytest.mark.parametrize("module", ["llvmlite.binding.made_up", "importlib._bootstrap"])
+def test_a_signal_where_exceptions_are_lost_comes_again(number, module):
+    """A function of LLVM's, or of the import system's, is made up: what it raises would be lost in C."""
+    names = {"__name__": module, "os": os, "time": time}
     exec("def callback(number):\n    os.kill(os.getpid(), number)\n    time.sleep(0.05)", names)
     left = False
-    with pytest.raises(raised), unwinding():
+    with pytest.raises(Stopped), unwinding():
         names["callback"](number)
         left = True
         time.sleep(5)
     assert left
+
+
+def test_what_is_kept_is_told_of_where_the_work_ended():
+    with unwinding():
+        with at_work("one"), at_work(lambda: "two"):
+            assert farewell(signal.SIGINT) == "interrupted: two"
+        assert farewell(signal.SIGTERM) == f"stopped by SIGTERM: {FINISHED}"
+        with pytest.raises(ValueError), at_work("three"):
+            raise ValueError
+        assert farewell(signal.SIGINT) == "interrupted: three"
+    with unwinding():
+        assert farewell(signal.SIGINT) == f"interrupted: {FINISHED}"
 
 
 def test_an_interrupt_that_is_ignored_stays_ignored(monkeypatch):

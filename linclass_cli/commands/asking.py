@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from linclass_cli.errors import Terminated, UsageError
+from linclass_cli.errors import UsageError
 from linclass_cli.show.tables import notice
+from linclass_cli.signals import Stopped
 
 
 def agreed(question: str) -> bool:
@@ -15,7 +16,7 @@ def agreed(question: str) -> bool:
         sys.stderr.flush()
     try:
         answer = sys.stdin.readline() if sys.stdin is not None else ""
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Stopped):
         notice("")  # what is said of it has a line of its own
         raise
     if not answer:

@@ -12,6 +12,7 @@ from linclass_cli.commands.import_ import pair_of, show_some
 from linclass_cli.commands.session import Session, command
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import print_line, seconds
+from linclass_cli.signals import at_work
 
 
 def add(app: typer.Typer) -> None:
@@ -43,7 +44,8 @@ def add(app: typer.Typer) -> None:
             fetched = fetch(
                 name, session.config.cache, source, lambda what, done, total: advance(done, total, phase=what)
             )
-        duplicates = duplicates_of(name, session.config.cache)
+        with at_work(f"{name} is there, and was only being looked through for duplicates"):
+            duplicates = duplicates_of(name, session.config.cache)
 
         def show() -> None:
             state = "already there and intact" if fetched.cached else f"ready in {seconds(fetched.seconds)}"

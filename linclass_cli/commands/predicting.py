@@ -18,6 +18,7 @@ from linclass_cli.predicting.stream import Batch, predict_files
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import notice
+from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.threads import use_threads
 
 Write = Callable[[str], None]
@@ -104,7 +105,7 @@ def _opened(out: Path | None) -> Iterator[Write]:
 
         yield write
         return
-    with replacing(out) as temporary, new_file(temporary) as write_file:
+    with at_work(NOTHING), replacing(out) as temporary, new_file(temporary) as write_file:
         yield lambda text: write_file(_encode(text))
 
 

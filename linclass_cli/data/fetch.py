@@ -31,6 +31,7 @@ from linclass_cli.data.transfer import Patience, Wanted, transfer
 from linclass_cli.data.unpack import EXTRA, copy_from_folder, find_in_folder, unpack_gzip, unpack_tar
 from linclass_cli.data.web import SCHEMES
 from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.signals import NOTHING, at_work
 
 Action = Literal["present", "download", "resume", "from archive", "from folder"]
 SourceKind = Literal["official", "address", "archive", "folder"]
@@ -210,10 +211,12 @@ def _from_official(
     """Transfer the archives, all of them before the first member is touched, and unpack them."""
     way_out = f"try again later, or run `linclass download {spec.name} --from PATH|URL`"
     mend = f"run `linclass download {spec.name}` again"
-    with contextlib.ExitStack() as stack:
+    paths: list[Path] = []
+    with contextlib.ExitStack() as stack, at_work(lambda: _kept(paths)):
         parts: list[tuple[ArchiveSpec, Path]] = []
         for archive in archives:
             part = stack.enter_context(own_part(_part_path(spec, archive.name, cache_dir)))
+            paths.append(part)
             transfer(_wanted(archive, archive.addresses), part, advance, patience, way_out)
             parts.append((archive, part))
         members = [member for archive in archives for member in archive.members]
@@ -246,7 +249,7 @@ def _from_address(
     else:
         name = address.partition("?")[0].rpartition("/")[2] or spec.name
         wanted = Wanted(name, (address,), None, None, 2 * sum(m.size for m in spec.members) + EXTRA)
-    with own_part(_part_path(spec, address, cache_dir)) as part:
+    with own_part(_part_path(spec, address, cache_dir)) as part, at_work(lambda: _kept([part])):
         transfer(wanted, part, advance, patience, mend)
         try:
             with _staged(spec, cache_dir, members) as targets:
@@ -255,6 +258,12 @@ def _from_address(
             remove_part(part)  # or the next run would go on with the same bytes
             raise IntegrityError(str(error).replace(str(part), address)) from error
         remove_part(part)
+
+
+def _kept(parts: Sequence[Path]) -> str:
+    """What an interrupt leaves of a transfer, in words."""
+    size = sum(part_size(part) for part in parts)
+    return f"{size / 1e6:.1f} MB are kept; the same command goes on from there" if size else NOTHING
 
 
 def _wanted(archive: ArchiveSpec, addresses: tuple[str, ...]) -> Wanted:

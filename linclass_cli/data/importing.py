@@ -25,6 +25,7 @@ from linclass_cli.data.own import Description, check_dataset_name, damaged_files
 from linclass_cli.data.sources import Keys, Source, find_source
 from linclass_cli.data.staging import Staged, Wish
 from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.signals import NOTHING, at_work
 
 Notice = Callable[[str], None]
 
@@ -87,7 +88,7 @@ def import_dataset(
     folder = dataset_folder(name, cache_dir)
     if not held and folder.exists() and not (folder / MANIFEST).exists():
         raise InputError(f"{folder} is there, and is no dataset: move it away, or choose another --name")
-    with scratch_folder(folder) as fresh:
+    with at_work(NOTHING), scratch_folder(folder) as fresh:
         about = {"source": str(path.absolute()), "typed": order.typed, "fingerprint": mark}
         sources = _fill(fresh, source, order, about, advance, notice)
         made = read_description(fresh, name, cache_dir)

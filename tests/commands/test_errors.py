@@ -165,7 +165,7 @@ def test_a_signal_ends_a_run_cleanly(tmp_path, number, code):
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in err
-    assert "finished files are kept" in err
+    assert "nothing is half written; the same command starts again" in err
     assert list((tmp_path / "cache" / "runs").iterdir()) == []
     assert [path.suffix for path in tmp_path.glob("cache/features/*")] in ([], [".h5"])
 
