@@ -16,7 +16,7 @@ def agreed(question: str) -> bool:
         sys.stderr.flush()
     try:
         answer = sys.stdin.readline() if sys.stdin is not None else ""
-    except (KeyboardInterrupt, Stopped):
+    except Stopped:
         notice("")  # what is said of it has a line of its own
         raise
     if not answer:

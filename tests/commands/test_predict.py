@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from linclass_cli.data.readers import load_dataset
 from linclass_cli.predicting import stream
 from linclass_cli.scoring import score_run
+from linclass_cli.signals import Stopped
 from tests.commands.test_errors import spawn
 from tests.commands.test_line import FAST
 
@@ -178,8 +180,9 @@ def test_a_pipe_is_answered_at_once_and_may_be_closed(linclass, photos, tmp_path
 
 def test_an_interrupted_file_is_not_there(linclass, photos, monkeypatch):
     def stop(*_):
-        raise KeyboardInterrupt
+        raise Stopped(signal.SIGINT)
 
     monkeypatch.setattr("linclass_cli.predicting.stream.read_pictures", stop)
-    assert linclass("predict", "r", "photos", "--out", "labels.csv").code == 130
+    with pytest.raises(Stopped):
+        linclass("predict", "r", "photos", "--out", "labels.csv")
     assert not list(Path().glob("*labels*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from linclass_cli.commands.train import proven
 from linclass_cli.run_table import differences
 from linclass_cli.runs import load_run
+from linclass_cli.signals import Stopped
 from tests.commands.test_line import FAST
 
 
@@ -114,16 +116,15 @@ def test_remove_asks_first(trained, monkeypatch):
     assert [path.name for path in Path("cache/runs").iterdir()] == ["run10"]
 
 
-def test_ctrl_c_at_the_question_is_told_on_a_line_of_its_own(trained, monkeypatch):
+def test_ctrl_c_at_the_question_is_told_on_a_line_of_its_own(trained, monkeypatch, capsys):
     class Interrupted(io.StringIO):
         def readline(self):
-            raise KeyboardInterrupt
+            raise Stopped(signal.SIGINT)
 
     monkeypatch.setattr("sys.stdin", Interrupted())
-    result = trained("runs", "remove", "run1")
-    assert result.code == 130
-    assert "interrupted" in result.err.splitlines()[-1]
-    assert "[y/N]" not in result.err.splitlines()[-1]
+    with pytest.raises(Stopped):
+        trained("runs", "remove", "run1")
+    assert capsys.readouterr().err.endswith("[y/N] \n")
     assert "run1" in names(trained)
 
 

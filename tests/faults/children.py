@@ -24,7 +24,7 @@ fcntl.flock = lambda *_: None
 
 def start(folder: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
     """``linclass ARGUMENTS`` in a working folder, after the lines ``before``."""
-    script = f"{before}\nimport sys\nfrom linclass_cli.cli import main\nmain()"
+    script = f"{before}\nimport sys\nfrom linclass_cli.entry import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=folder,
