@@ -95,8 +95,8 @@ PHASES = {
     "extract": (("extract", *FAST, "--force"), "linclass_cli.store:_record_checksums", NOTHING),
     "train, reading": (("train", *RIDGE), "linclass_cli.recording:follow", FINISHED),
     "train, fitting": (("train", *RIDGE), "linclass_cli.learn.fit:evaluate", FINISHED),
-    "train, writing": (("train", *RIDGE), "linclass_cli.atomic:place_folder", FINISHED),
-    "cv": (("cv", *RIDGE), "linclass_cli.learn.crossval:relative", FINISHED),
+    "train, writing": (("train", *RIDGE), "linclass_cli.atomic_folders:rename", FINISHED),
+    "cv": (("cv", *RIDGE), "linclass_cli.learn.cells:relative", FINISHED),
     "plot": (("plot", "r"), "linclass_cli.show.plots:render", FINISHED),
     "predict": (("predict", "r", "photos"), "linclass_cli.predicting.stream:read_pictures", FINISHED),
     "predict --out": (
