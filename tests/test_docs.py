@@ -36,8 +36,14 @@ def test_the_commands_of_the_docs_are_there():
 
 
 def test_links_between_the_docs_lead_somewhere():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)#\s]+)", text):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_what_is_said_to_be_tested_names_tests_that_are_there():
+    named = re.findall(r"`(tests/[^`]*)`", (ROOT / "docs/reliability.md").read_text())
+    assert len(named) > 4
+    assert [name for name in named if not (ROOT / name).exists()] == []
