@@ -21,6 +21,7 @@ from linclass_cli.atomic import (
 )
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_MEANWHILE, _TRIES = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}, 100
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -55,11 +56,25 @@ def place_folder(temporary: Path, path: Path, over: bool = False) -> None:
         for file in temporary.iterdir():
             flush(file)
         flush(temporary)
-        if over and path.exists():
-            _exchange(temporary, path)
+        if over:
+            _take_place(temporary, path)
         else:
             rename(temporary, path)
         flush(path.parent)
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Give a folder the name, whatever others put there, or take away, while this is going on."""
+    for tries in range(_TRIES):
+        try:
+            if path.exists():
+                _exchange(temporary, path)
+            else:
+                rename(temporary, path)
+            return
+        except OSError as error:
+            if error.errno not in _MEANWHILE or tries == _TRIES - 1:
+                raise
 
 
 def leave_name(path: Path) -> None:

@@ -40,14 +40,18 @@ def claim(cache: Path, name: str | None) -> Iterator[str]:
     folder = runs_folder(cache)
     make_folder(folder)
     _free_abandoned(folder)
+    made = True
     if name is None:
         claimed = _claim_next(folder)
     else:
         check_name(name)
         claimed = name
-        with disk_errors(folder / name), contextlib.suppress(FileExistsError):
-            new_folder(folder / name)
-    lock = _own(folder / claimed)
+        with disk_errors(folder / name):
+            try:
+                new_folder(folder / name)
+            except FileExistsError:
+                made = False
+    lock = _own(folder / claimed, made)
     if lock is None:
         raise InputError(
             f"a run named {claimed} is there already, or under way ({folder / claimed}); "
@@ -60,21 +64,27 @@ def claim(cache: Path, name: str | None) -> Iterator[str]:
         remove_if_empty(folder / claimed)  # it is not, once the record is there
 
 
-def _own(path: Path) -> int | None:
+def _own(path: Path, made: bool = False) -> int | None:
     """Lock an empty folder that nobody else has; None where somebody has, or a record is there.
 
     A process that was killed leaves an empty folder without a lock: the next to ask for the name gets it.
-    Where locks do not work, the folder's owner cannot be told from a dead one, and both may go on: the first
-    to end has the name, the other one's record is refused.
+    Where locks are refused, a dead owner cannot be told from a living one: only who has ``made`` the folder
+    may go on.
     """
-    handle = os.open(path, os.O_RDONLY)
+    handle = None
     with contextlib.suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if isinstance(error, BlockingIOError) or not made:
+                raise
         # Between opening and locking a finished record may have taken the folder's place.
         same = path.stat().st_ino == os.fstat(handle).st_ino
         if same and not any(path.iterdir()):
             return handle
-    os.close(handle)
+    if handle is not None:
+        os.close(handle)
     return None
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from linclass_cli.atomic import discard, disk_errors, remove
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.errors import IntegrityError, LinclassError, MissingError
-from linclass_cli.locks import is_held, remove_unheld
+from linclass_cli.locks import is_held, lock_path, remove_unheld
 from linclass_cli.partial import blocks
 from linclass_cli.store import list_features, open_features
 from linclass_cli.temporary import is_temporary, why_left_over
 
 _FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")
 _LOCK = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._+-]*\.lock")
-_PARTIAL = re.compile(r"\.(.+-[0-9a-f]{12})\.partial")
+_PARTIAL = re.compile(r"\.(.+-[0-9a-f]{12}\.h5)\.partial")
 _PART = re.compile(r"(.+?)-[^/]*\.part(\.json)?")
 
 
@@ -86,10 +86,10 @@ def _locks(cache: Path) -> Iterator[Rubbish]:
 def _partial(cache: Path) -> Iterator[Rubbish]:
     for path in _inside(cache / "features"):
         match = _PARTIAL.fullmatch(path.name)
-        if not match or is_held(path.with_name(f".{match[1]}.lock")):
+        if not match or is_held(lock_path(path.with_name(match[1]))):
             continue
         rows = sum(stop - start for _, start, stop, _ in blocks(path))
-        there = path.with_name(f"{match[1]}.h5").is_file()
+        there = path.with_name(match[1]).is_file()
         after = "which is there now" if there else "which would go on from there"
         yield from _rubbish("extraction", path, f"{rows:,} finished images of an extraction, {after}")
 

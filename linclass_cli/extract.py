@@ -14,7 +14,7 @@ from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.errors import InputError
 from linclass_cli.features import Extractor, describe_extractor, make_extractor
-from linclass_cli.locks import holding
+from linclass_cli.locks import holding, lock_path
 from linclass_cli.partial import Partial, partial_folder
 from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.store import (
@@ -118,11 +118,6 @@ def extract(
             computed = _compute(plan, config, advance, force, notice)
     seconds = time.perf_counter() - began
     return _report(plan, d, seconds, computed / seconds)
-
-
-def lock_path(path: Path) -> Path:
-    """What is held by the process that computes a feature file."""
-    return path.with_name(f".{path.stem}.lock")
 
 
 def _cached(plan: Plan, began: float) -> Extracted:

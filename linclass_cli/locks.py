@@ -20,6 +20,11 @@ from linclass_cli.atomic import discard, disk_errors, make_folder, remove, step
 _AGAIN = 0.1  # seconds between two looks; a wait in the kernel might not hear an interrupt that comes first
 
 
+def lock_path(path: Path) -> Path:
+    """The lock file of whoever makes a file or folder: beside it."""
+    return path.with_name(f".{path.name}.lock")
+
+
 @contextlib.contextmanager
 def holding(path: Path, waiting: Callable[[str], None]) -> Iterator[bool]:
     """Hold the lock file ``path`` in the block. Yields False, at once, where locks do not work.

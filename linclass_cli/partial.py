@@ -1,9 +1,9 @@
 """The finished rows of an extraction that lasts, so that the next one need not compute them again.
 
-They lie in a folder ``features/.<name>.partial``, a file for each block of rows, written whole or not at all.
-Its first line is a digest of what the rows are (the features' key, the part, which rows) and of their bytes;
-a block that does not match is not believed, and its rows are computed again. Several processes may keep
-blocks in the same folder, or one may remove it under another: blocks are only ever work saved.
+They lie in a folder ``features/.<name>.h5.partial``, a file for each block of rows, written whole or not at
+all. Its first line is a digest of what the rows are (the features' key, the part, which rows) and of their
+bytes; a block that does not match is not believed, and its rows are computed again. Several processes may
+keep blocks in the same folder, or one may remove it under another: blocks are only ever work saved.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LINE = 64 + 1  # the digest, in hex
 
 def partial_folder(path: Path) -> Path:
     """Where the finished rows of a feature file are kept until it is there."""
-    return path.with_name(f".{path.stem}.partial")
+    return path.with_name(f".{path.name}.partial")
 
 
 def blocks(folder: Path) -> Iterator[tuple[str, int, int, Path]]:

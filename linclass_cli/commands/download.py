@@ -42,7 +42,11 @@ def add(app: typer.Typer) -> None:
 
         with progress(f"download {name}", "bytes", session.quiet) as advance:
             fetched = fetch(
-                name, session.config.cache, source, lambda what, done, total: advance(done, total, phase=what)
+                name,
+                session.config.cache,
+                source,
+                lambda what, done, total: advance(done, total, phase=what),
+                notice=session.notice,
             )
         with at_work(f"{name} is there, and was only being looked through for duplicates"):
             duplicates = duplicates_of(name, session.config.cache)

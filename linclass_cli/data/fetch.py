@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ from linclass_cli.data.transfer import Patience, Wanted, transfer
 from linclass_cli.data.unpack import EXTRA, copy_from_folder, find_in_folder, unpack_gzip, unpack_tar
 from linclass_cli.data.web import SCHEMES
 from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.locks import holding, lock_path
 from linclass_cli.signals import NOTHING, at_work
 
 Action = Literal["present", "download", "resume", "from archive", "from folder"]
@@ -96,12 +97,14 @@ def download(
     advance: Advance = ignore,
     *,
     patience: Patience | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Fetched:
     """Make a known dataset available in the cache; what is there and intact is left alone.
 
     ``source`` is the path or the http(s) address of a tar (gz or plain), or the path of a folder with the
     members (plain or .gz) or with the tar. From a source the members are verified, from the official
-    addresses the archive too. ``advance`` is called as (what, done bytes, total bytes or None).
+    addresses the archive too. ``advance`` is called as (what, done bytes, total bytes or None). While another
+    process fetches the same dataset, this one waits, and says so to ``notice``.
 
     Raises:
         MissingError: the name or the path is not there.
@@ -117,12 +120,14 @@ def download(
         path, cached = _check_embedded(spec, source), True
     else:
         path = dataset_folder(name, cache_dir)
-        actions = plan(spec, cache_dir, source)
-        cached = set(actions.values()) == {"present"}
-        if not cached:
-            _act(spec, cache_dir, source, actions, advance, patience or Patience())
+        cached = _is_present(plan(spec, cache_dir, source))
         if not cached or not manifest_is_intact(spec, cache_dir):
-            write_manifest(spec, cache_dir)
+            with holding(lock_path(path), lambda who: notice(f"{who} is at {name}, too: waiting for it")):
+                actions = plan(spec, cache_dir, source)
+                cached = _is_present(actions)
+                if not cached:
+                    _act(spec, cache_dir, source, actions, advance, patience or Patience())
+                write_manifest(spec, cache_dir)
     return Fetched(
         dataset=name,
         path=path,
@@ -133,6 +138,10 @@ def download(
         cached=cached,
         seconds=time.perf_counter() - start,
     )
+
+
+def _is_present(actions: dict[str, Action]) -> bool:
+    return set(actions.values()) == {"present"}
 
 
 def _check_embedded(spec: DatasetSpec, source: str | None) -> Path:

@@ -25,9 +25,14 @@ from linclass_cli.data.own import Description, check_dataset_name, damaged_files
 from linclass_cli.data.sources import Keys, Source, find_source
 from linclass_cli.data.staging import Staged, Wish
 from linclass_cli.errors import InputError, IntegrityError, MissingError
+from linclass_cli.locks import holding, lock_path
 from linclass_cli.signals import NOTHING, at_work
 
 Notice = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Hears of nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ def import_dataset(
 ) -> Imported:
     """Make a dataset of the user's own, of pictures or vectors; the same content again changes nothing.
 
+    While another process imports one of the same name, this one waits, and says so to ``notice``.
+
     Raises:
         MissingError: there is no such path, or a file that a list names.
         InputError: what is there cannot be a dataset, or the name has other content already (not ``force``).
@@ -82,14 +89,40 @@ def import_dataset(
     check_dataset_name(name)
     source = find_source(path, order.keys, cache_dir)
     mark = source.fingerprint([order.test_fraction, asdict(order.wish)])
-    held = _held(name, cache_dir, notice)
-    if held and not order.force and held.fingerprint == mark:
-        return _report(held.info, cache_dir, load_sources(name, cache_dir), True, began)
     folder = dataset_folder(name, cache_dir)
+
+    def found() -> Imported | None:
+        held = _held(name, cache_dir, silent)
+        if held is None or order.force or held.fingerprint != mark:
+            return None
+        return _report(held.info, cache_dir, load_sources(name, cache_dir), True, began)
+
+    done = found()
+    if done is None:
+        with holding(lock_path(folder), lambda who: notice(f"{who} is at {name}, too: waiting for it")):
+            done = found()
+            if done is None:
+                about = {"source": str(path.absolute()), "typed": order.typed, "fingerprint": mark}
+                info, sources, same = _make(folder, source, order, about, cache_dir, advance, notice)
+                done = _report(info, cache_dir, sources, same, began)
+    return done
+
+
+def _make(
+    folder: Path,
+    source: Source,
+    order: Order,
+    about: dict[str, Any],
+    cache_dir: Path,
+    advance: Advance,
+    notice: Notice,
+) -> tuple[DatasetInfo, dict[str, Any], bool]:
+    """Make the dataset's folder; what is in it, and whether the same was there and has been left."""
+    name = folder.name
+    held = _held(name, cache_dir, notice)
     if not held and folder.exists() and not (folder / MANIFEST).exists():
         raise InputError(f"{folder} is there, and is no dataset: move it away, or choose another --name")
     with at_work(NOTHING), scratch_folder(folder) as fresh:
-        about = {"source": str(path.absolute()), "typed": order.typed, "fingerprint": mark}
         sources = _fill(fresh, source, order, about, advance, notice)
         made = read_description(fresh, name, cache_dir)
         same = held is not None and held.info.digest == made.info.digest
@@ -97,7 +130,7 @@ def import_dataset(
             raise _taken(held, made)
         if not same or order.force:
             place_folder(fresh, folder, over=True)
-    return _report(made.info, cache_dir, sources, same and not order.force, began)
+    return made.info, sources, same and not order.force
 
 
 def _held(name: str, cache_dir: Path, notice: Notice) -> Description | None:

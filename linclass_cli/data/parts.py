@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from linclass_cli.atomic import disk_errors, make_folder, remove, step, temporary_name
+from linclass_cli.locks import is_held
 
 
 def notes_path(part: Path) -> Path:
@@ -42,7 +43,7 @@ def remove_part(part: Path) -> None:
 def own_part(part: Path) -> Iterator[Path]:
     """Yield ``part`` under an advisory lock, or a name of our own while another process writes ``part``.
 
-    Where locks do nothing (some network file systems) two writers may spoil the part; the checksum notices.
+    Where locks do not work (some network file systems), it is a name of our own, too.
     """
     make_folder(part.parent)
     with disk_errors(part):
@@ -52,7 +53,7 @@ def own_part(part: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # the other process may have finished and removed the file between our opening and locking it
-            mine = os.fstat(lock.fileno()).st_ino == part.stat().st_ino
+            mine = os.fstat(lock.fileno()).st_ino == part.stat().st_ino and is_held(part)
         except OSError:
             mine = False
         if mine:

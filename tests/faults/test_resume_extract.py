@@ -14,8 +14,8 @@ import pytest
 from linclass_cli import extract as stage
 from linclass_cli import partial
 from linclass_cli.cleaning import find_rubbish, remove_rubbish
-from linclass_cli.extract import extract, lock_path, plan_features, silent
-from linclass_cli.locks import holding
+from linclass_cli.extract import extract, plan_features, silent
+from linclass_cli.locks import holding, lock_path
 from linclass_cli.partial import blocks, partial_folder
 from linclass_cli.settings import resolve
 from linclass_cli.signals import farewell
