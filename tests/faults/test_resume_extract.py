@@ -245,12 +245,13 @@ def test_a_short_extraction_keeps_no_blocks(cache, monkeypatch):
 def test_killed_it_goes_on(tmp_path, whole, batches):
     """kill -9 between two batches: of the training part, at its end, of the test part."""
     kill = f"""{OFTEN}
-import os, signal, time
+import os, signal
 add, calls = partial.Partial.add, 0
 def killed(self, *arguments):
     global calls
     add(self, *arguments)
-    time.sleep(0.03)
+    if self._writing:
+        self._writing.result()
     calls += 1
     if calls == {batches}:
         os.kill(os.getpid(), signal.SIGKILL)
