@@ -18,6 +18,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_class_weight
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -56,6 +57,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     l2 : the strength, >= 0
     solver : "auto", "newton", "smoothed", "lbfgs", "sgd" or "closed"
     scale : "standard", "range" or "none": learned from the samples, kept with the model
+    class_weight : None, "balanced", or a dict from labels to numbers above 0: the losses of a class count so
+        often, and C stays what it is. Samples have no weights of their own: fit takes no sample_weight
     gap, duality_gap, tolerance, max_iterations : where newton, smoothed and lbfgs stop
     learning_rate, decay, momentum, batch_size, epochs, init_range : of sgd
     random_state : the seed of sgd's start and orders
@@ -78,6 +81,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         solver: str = "auto",
         scale: str = "standard",
         *,
+        class_weight: Any = None,
         gap: float = 1e-5,
         duality_gap: float = 1e-3,
         tolerance: float = 1e-5,
@@ -95,6 +99,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.l2 = l2
         self.solver = solver
         self.scale = scale
+        self.class_weight = class_weight
         self.gap = gap
         self.duality_gap = duality_gap
         self.tolerance = tolerance
@@ -122,21 +127,29 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("LinearClassifier wants samples of at least two classes, and y has one class")
         try:
             with use_threads(max(self.n_jobs or 0, 0)):
-                self._solve(X, labels.astype(np.int64), k)
+                self._solve(X, labels.astype(np.int64), self._class_weights(y))
         except LinclassError as error:
             raise ValueError(str(error)) from error
         return self
 
-    def _solve(self, X: Array, y: Array, k: int) -> None:
-        config = self._config()
-        scaling = fit_scaling(config.model.scale, X, np.arange(len(y)))
-        problem = Problem(
-            Part(X, np.arange(len(y)), y, scaling), config.model.loss, config.model.l2, k, config.seed
-        )
+    def _class_weights(self, y: Array) -> Array | None:
+        """The weight of each of classes_, float64 (k,), for labels y (n,); None where class_weight is."""
+        if self.class_weight is None:
+            return None
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        for label, weight in zip(self.classes_, weights, strict=True):
+            if not 0 < weight < np.inf:
+                raise ValueError(f"class_weight gives {label} the weight {weight}: it wants a number above 0")
+        return np.asarray(weights, np.float64)
+
+    def _solve(self, X: Array, y: Array, weights: Array | None) -> None:
+        config, rows, k = self._config(), np.arange(len(y)), len(self.classes_)
+        part = Part(X, rows, y, fit_scaling(config.model.scale, X, rows), weights)
+        problem = Problem(part, config.model.loss, config.model.l2, k, config.seed)
         solver = config.solver_name
         *_, last = SOLVERS[solver](problem, **config.solver.options(solver))
-        W = last.W.astype(np.float64) * scaling.factor
-        b = last.b.astype(np.float64) - W @ scaling.mean
+        W = last.W.astype(np.float64) * part.scaling.factor
+        b = last.b.astype(np.float64) - W @ part.scaling.mean
         if k == 2:
             W, b = W[1:] - W[:1], b[1:] - b[:1]
         self.coef_, self.intercept_ = W, b

@@ -178,6 +178,16 @@ def test_two_classes_are_a_weighted_svm_of_libsvm():
     assert last.at.value == pytest.approx(want, rel=3e-4)
 
 
+@pytest.mark.parametrize("ratio", [10, 100])
+def test_a_class_that_outweighs_what_cannot_be_told_apart(ratio):
+    X, y = np.random.default_rng(0).normal(size=(100, 2)), np.arange(100) % 2
+    part = weighed(X, y, np.array([ratio**0.5, ratio**-0.5]))
+    *_, last = smoothed(Problem(part, "hinge", 1e-3, 2))
+    assert last.converged  # the first steps of narrow kinks are 1e5 times as long as they should be
+    # Weights of the features gain next to nothing; the bias says the heavy class: 2 a light image.
+    assert last.at.value == pytest.approx(ratio**-0.5, rel=2e-3)
+
+
 @pytest.mark.parametrize("weighting", [Weighting(None), Weighting(np.array([0.5, 2.0, 7.0]))])
 @pytest.mark.parametrize("loss", ["softmax", "ridge"])
 def test_scikit_learn_has_the_same_optimum(loss, weighting):
