@@ -48,7 +48,12 @@ class Rubbish:
 
 def find_rubbish(cache: Path) -> list[Rubbish]:
     """What can go. Reads every byte of the feature files; removes nothing."""
-    return [*_temporaries(cache), *_locks(cache), *_partial(cache), *_parts(cache), *_features(cache)]
+    return [*find_leftovers(cache), *_features(cache)]
+
+
+def find_leftovers(cache: Path) -> list[Rubbish]:
+    """What commands that were stopped have left."""
+    return [*_temporaries(cache), *_locks(cache), *_partial(cache), *_parts(cache)]
 
 
 def remove_rubbish(found: Rubbish) -> bool:

@@ -83,11 +83,7 @@ def save_run(
 ) -> Path:
     """Write the record of a claimed name; its folder."""
     path = runs_folder(cache) / name
-    lines = [json.dumps(line, separators=(",", ":"), allow_nan=False) for line in outcome.history]
-    files = {
-        "history.jsonl": "".join(line + "\n" for line in lines).encode(),
-        "model.safetensors": _dump_model(outcome.model),
-    }
+    files = record_files(outcome)
     record = {
         "format": FORMAT,
         "run": name,
@@ -106,6 +102,15 @@ def save_run(
     return path
 
 
+def record_files(outcome: Outcome) -> dict[str, bytes]:
+    """The files of a record beside run.json: name → content."""
+    lines = [json.dumps(line, separators=(",", ":"), allow_nan=False) for line in outcome.history]
+    return {
+        "history.jsonl": "".join(line + "\n" for line in lines).encode(),
+        "model.safetensors": _dump_model(outcome.model),
+    }
+
+
 def load_run(cache: Path, name: str) -> Run:
     """Read and verify a record. Raises MissingError, InputError for an impossible name, IntegrityError."""
     check_name(name)
@@ -115,8 +120,13 @@ def load_run(cache: Path, name: str) -> Run:
     history = []
     for line in _read_file(path, record, "history.jsonl").decode().splitlines():
         history.append(json.loads(line))
+    return run_of(record, path, history)
+
+
+def run_of(record: dict[str, Any], path: Path, history: list[dict[str, Any]]) -> Run:
+    """The run in the folder ``path``, whose run.json says ``record``."""
     return Run(
-        id=name,
+        id=path.name,
         path=path,
         kind=record["kind"],
         created=record["created"],
@@ -161,11 +171,20 @@ def list_runs(cache: Path) -> list[str]:
     )
 
 
+def every_run(cache: Path) -> list[str]:
+    """As :func:`list_runs`, with those whose run.json is gone."""
+    folder = runs_folder(cache)
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    finished = list_runs(cache)
+    damaged = {name for name in names if any((folder / name / file).is_file() for file in FILES)}
+    return finished + sorted(name for name in damaged - set(finished) if NAME.fullmatch(name))
+
+
 def find_run(cache: Path, name: str) -> Path:
     """The folder of a finished run, even a damaged one. Raises MissingError; InputError for no name."""
     check_name(name)
     path = runs_folder(cache) / name
-    if not (path / "run.json").exists():
+    if not any((path / file).exists() for file in ("run.json", *FILES)):
         raise _missing(cache, name)
     return path
 
@@ -204,6 +223,8 @@ def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
     try:
         record = parse_record((path / "run.json").read_bytes())
     except (FileNotFoundError, NotADirectoryError):
+        if name in every_run(cache):
+            raise IntegrityError(f"{path / 'run.json'} is missing from the record; {_mend(path)}") from None
         raise _missing(cache, name) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path / 'run.json'}: {error.strerror}") from error
@@ -244,4 +265,4 @@ def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
 
 
 def _mend(path: Path) -> str:
-    return f"`linclass runs remove {path.name}{at_cache(path.parent.parent)}` removes it; train it again"
+    return f"`linclass cache repair {path.name}{at_cache(path.parent.parent)}` says whether it can be mended"

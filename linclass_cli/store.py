@@ -147,13 +147,17 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
 
 
 def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """Every feature file with its header (meta, places, size, digest), or None where that is damaged."""
+    """Every feature file with its :func:`read_header`."""
     folder = cache / "features"
     for path in sorted(path for path in folder.iterdir() if path.suffix == ".h5") if folder.is_dir() else []:
-        header = None
-        with contextlib.suppress(IntegrityError, OSError), path.open("rb") as file:
-            header = _parse_header(path, file.read(_HEADER), path.stat().st_size)
-        yield path, header
+        yield path, read_header(path)
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """The header of a feature file: meta, places, size, digest; None where it is damaged."""
+    with contextlib.suppress(IntegrityError, OSError), path.open("rb") as file:
+        return _parse_header(path, file.read(_HEADER), path.stat().st_size)
+    return None
 
 
 def _lay_out(path: Path, meta: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -248,15 +252,15 @@ def _changed(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mend(path: Path, meta: dict[str, Any] | None) -> str:
-    """The command that computes a file again; without knowing what it holds, only the idea of it."""
-    command = "linclass extract --force"
-    if meta is not None:
-        command += f" --data {meta['dataset']['name']} --feature {meta['feature']['name']}"
-        for name, value in _changed(meta).items():
-            flag = f"--{name.replace('_', '-')}"
-            command += f" {flag}" if value is True else f" {flag} {value}"
-        command += at_cache(path.parent.parent)
-    return f"`{command}` computes it again"
+    """The command that computes a file again; without its meta, the one that looks for that."""
+    there = at_cache(path.parent.parent)
+    if meta is None:
+        return f"`linclass cache repair {path.name}{there}` says whether it can be computed again"
+    command = f"linclass extract --force --data {meta['dataset']['name']} --feature {meta['feature']['name']}"
+    for name, value in _changed(meta).items():
+        flag = f"--{name.replace('_', '-')}"
+        command += f" {flag}" if value is True else f" {flag} {value}"
+    return f"`{command}{there}` computes it again"
 
 
 def _damaged(path: Path, why: str, meta: dict[str, Any] | None = None) -> IntegrityError:

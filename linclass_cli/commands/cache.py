@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +13,11 @@ from linclass_cli.commands.session import Session, command
 from linclass_cli.errors import IntegrityError
 from linclass_cli.show.tables import print_line, print_table
 
+list_of_texts = list[str]  # in the functions below, list is a command
+
 HELP = (
-    "List, verify and clean the datasets and features in the cache folder.\n\nExample: linclass cache verify"
+    "List, verify, repair and clean the datasets, features and runs in the cache folder.\n\n"
+    "Example: linclass cache verify"
 )
 
 
@@ -22,7 +27,7 @@ def add(app: typer.Typer) -> None:
 
     @command(group, name="list")
     def list_(session: Session) -> None:
-        """List datasets and feature files with their sizes.
+        """List datasets, feature files and runs with their sizes.
 
         Example: linclass cache list
         """
@@ -33,7 +38,9 @@ def add(app: typer.Typer) -> None:
 
     @command(group)
     def verify(session: Session) -> None:
-        """Read every byte in the cache and compare it with its checksum; exit code 5 if anything is damaged.
+        """Read every byte of datasets, features and runs, and compare it with its checksum.
+
+        Exit code 5 if anything is damaged. What stopped commands have left is no damage, and only noted.
 
         Example: linclass cache verify --json
         """
@@ -41,11 +48,48 @@ def add(app: typer.Typer) -> None:
 
         entries = verify_cache(session.config.cache)
         session.answer(entries, lambda: _show(entries, str(session.config.cache)))
-        damaged = [entry for entry in entries if not entry["intact"]]
-        if damaged:
-            first = damaged[0]
-            others = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            raise IntegrityError(f"{first['problem']}{others}")
+        _note_leftovers(session)
+        _complain([entry["problem"] for entry in entries if not entry["intact"]])
+
+    @command(group)
+    def repair(
+        session: Session,
+        names: Annotated[
+            list_of_texts | None,
+            typer.Argument(
+                metavar="[NAME]...", help="datasets, feature files or runs; all, if none is named"
+            ),
+        ] = None,
+        source: Annotated[
+            str | None,
+            typer.Option("--from", metavar="PATH|URL", help="take the damaged dataset from there"),
+        ] = None,
+        retrain: Annotated[
+            bool, typer.Option("--retrain", help="fit damaged runs again; only the very same model is taken")
+        ] = False,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
+    ) -> None:
+        """Mend what `cache verify` finds damaged, as far as it can be made again, and say what cannot.
+
+        Known datasets are downloaded again, features computed again from their dataset. In runs and in small
+        files of imported datasets one flipped bit is found by its checksum; --retrain also fits a run again,
+        and takes the model only if its checksum is the recorded one. Whatever else is damaged stays as it is.
+
+        Example: linclass cache repair --retrain
+        """
+        from linclass_cli.mending import Wish, repair_cache
+        from linclass_cli.show.compiling import compiling_shown
+        from linclass_cli.show.progress import progress
+
+        def bar(what: str, unit: str) -> AbstractContextManager[Any]:
+            return progress(what, unit, session.quiet)
+
+        wish = Wish(source, retrain, dry_run, session.config.threads, session.notice, bar)
+        with compiling_shown(session.quiet):
+            found = _follow(repair_cache(session.config.cache, names or [], wish), session)
+        session.answer(found, lambda: _show_repairs(found, dry_run, str(session.config.cache)))
+        if not dry_run:
+            _complain([one["done"] for one in found if not one["mended"]])
 
     @command(group)
     def clean(
@@ -71,6 +115,44 @@ def add(app: typer.Typer) -> None:
             for one in found
         ]
         session.answer(answer, lambda: _show_rubbish(answer, yes, str(session.config.cache)))
+
+
+def _complain(problems: list[str]) -> None:
+    """Raise IntegrityError with the first problem, if there is one, and how many more there are."""
+    if problems:
+        others = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise IntegrityError(f"{problems[0]}{others}")
+
+
+def _note_leftovers(session: Session) -> None:
+    from linclass_cli.cleaning import find_leftovers
+
+    left = [one for one in find_leftovers(session.config.cache) if one.kind != "lock"]
+    if left:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        size = f"{sum(one.bytes for one in left) / 1e6:.1f} MB"
+        session.notice(
+            f"note: stopped commands have left {left[0].path}{more}, {size}: "
+            f"`linclass cache clean{session.at}` shows what can go"
+        )
+
+
+def _follow(repairs: Iterator[dict[str, Any]], session: Session) -> list[dict[str, Any]]:
+    """Run the repairs, saying of each what will be done; the last that is known of each."""
+    found: dict[Any, dict[str, Any]] = {}
+    for one in repairs:
+        if one["done"] is None:
+            session.notice(f"{one['problem']}\n  will {one['will']}")
+        found[one["path"]] = one
+    return [*found.values()]
+
+
+def _show_repairs(found: list[dict[str, Any]], dry: bool, folder: str) -> None:
+    if not found:
+        print_line(f"nothing is damaged in {folder}")
+    for one in found:
+        state = "damaged" if dry else "mended" if one["mended"] else "NOT MENDED"
+        print_line(f"{one['kind']} {one['name']}: {state}: {one['will'] if dry else one['done']}")
 
 
 def _show_rubbish(found: list[dict[str, Any]], removed: bool, folder: str) -> None:

@@ -62,7 +62,7 @@ def _damage(cache: Path, entries: list[dict[str, Any]], runs: list[str]) -> list
     found = []
     for entry in entries:
         if entry["kind"] == "features" and "d" not in entry:
-            mend = "remove it and extract again; `linclass cache verify` reads every byte"
+            mend = "`linclass cache repair` computes it again; `linclass cache verify` reads every byte"
             found.append(Finding("damaged", f"{entry['path']}: its header or size is wrong", mend))
         elif entry["kind"] == "dataset":
             found += _complaint(lambda name=entry["name"]: describe_dataset(name, cache))

@@ -37,10 +37,8 @@ def features(tmp_path):
     return path
 
 
-def missed(faults, path, load=None):
-    return undetected(
-        faults, load or (lambda: load_features(path, META)), str(path), "linclass extract --force"
-    )
+def missed(faults, path):
+    return undetected(faults, lambda: load_features(path, META), str(path), "linclass extract --force")
 
 
 def test_features_every_bit_that_says_something(features):
@@ -72,7 +70,8 @@ def test_features_every_bit_and_every_length(features):
 
 
 def test_a_damaged_header_is_found_where_nothing_else_is_known_of_the_file(features):
-    assert missed(flips(features, range(0, 900, 3)), features, lambda: open_features(features)) == []
+    faults, load = flips(features, range(0, 900, 3)), lambda: open_features(features)
+    assert undetected(faults, load, str(features), f"linclass cache repair {features.name}") == []
 
 
 @pytest.mark.parametrize("file", ["run.json", "history.jsonl", "model.safetensors"])
@@ -85,7 +84,9 @@ def test_runs_every_bit_and_every_length(tmp_path, file):
         cuts(path, range(path.stat().st_size)),
         additions(path),
     ):
-        assert undetected(faults, lambda: load(tmp_path, name), str(path), "linclass ") == []
+        assert (
+            undetected(faults, lambda: load(tmp_path, name), str(path), f"linclass cache repair {name}") == []
+        )
 
 
 SAME_VALUES = {
