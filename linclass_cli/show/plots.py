@@ -172,9 +172,7 @@ def _gallery(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
 
 
 def _calibration(one: Evidence, title: str, about: str) -> Figure:
-    if not one.has_probabilities:
-        about += "; margins, no probabilities before --calibrate"
-    return calibration_figure(one.calibration, title, about)
+    return calibration_figure(one.calibration, title, about, one.has_probabilities)
 
 
 def _weights(evidence: Sequence[Evidence]) -> Iterator[Drawing]:

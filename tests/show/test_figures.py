@@ -3,22 +3,86 @@
 from __future__ import annotations
 
 import io
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from linclass_cli.errors import InputError
 from linclass_cli.evidence import Mistake, Part
 from linclass_cli.features import make_extractor
 from linclass_cli.learn.metrics import calibration
 from linclass_cli.show.figures.calibration import calibration_figure
-from linclass_cli.show.figures.canvas import THEMES, label, luminance, render, themed
+from linclass_cli.show.figures.canvas import (
+    THEMES,
+    colors,
+    contrast,
+    ink,
+    label,
+    muted,
+    paper,
+    ramp,
+    readable_on,
+    render,
+    themed,
+    wrong,
+)
 from linclass_cli.show.figures.confusion import confusion_figure
 from linclass_cli.show.figures.mistakes import mistakes_figure
 from linclass_cli.show.figures.weights import cell_weights, weights_figure
 
 HOSTILE = ["$\\frac", "<script>alert(1)</script>", "a\nb\x1b[31m", "日本語", "x" * 300, "\u202eevil"]
+
+
+# What people see who lack a kind of cone: Machado, Oliveira and Fernandes (2009), severity 1, linear RGB.
+VISION = {
+    "all cones": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def lab(color, kind):
+    """The colour as it looks to such eyes, in CIELAB."""
+    rgb = np.array(to_rgb(color))
+    linear = np.clip(
+        VISION[kind] @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1
+    )
+    return rgb2lab(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_colours_stand_out_from_the_paper(theme):
+    with themed(theme):
+        assert all(contrast(color, paper()) >= 3 for color in [*colors(7), *ramp(12)])
+        assert all(contrast(color, paper()) >= 4.5 for color in (ink(), muted(), wrong()))
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.005)  # the well-known grey
+
+
+@pytest.mark.parametrize("kind", VISION)
+@pytest.mark.parametrize("theme", THEMES)
+def test_colours_differ_for_every_colour_vision(theme, kind):
+    with themed(theme):
+        seen = [lab(color, kind) for color in colors(7)]
+        steps = [lab(color, kind) for color in ramp(9)]
+    assert min(deltaE_ciede2000(one, other) for one, other in combinations(seen, 2)) > 11
+    assert deltaE_ciede2000(seen[0], seen[1]) > 40  # the two that most figures have
+    assert min(deltaE_ciede2000(one, other) for one, other in pairwise(steps)) > 4
+
+
+def test_numbers_are_black_or_white():
+    assert (readable_on("#FFFFFF"), readable_on("#08386B")) == ("#000000", "#FFFFFF")
+    assert all(contrast(readable_on(str(grey)), str(grey)) >= 4.5 for grey in np.linspace(0, 1, 101))
 
 
 def texts(figure) -> list[str]:
@@ -51,7 +115,7 @@ def test_numbers_stand_in_the_cells_up_to_twenty_classes_and_differ_from_their_g
                 for text in figure.axes[0].texts:
                     column, row = map(int, text.get_position())
                     ground = picture.cmap(picture.norm(counts[row, column] / counts[row].sum()))
-                    assert abs(luminance(ground[:3]) - luminance(text.get_color())) > 0.2
+                    assert contrast(ground[:3], text.get_color()) >= 4.5
 
 
 def test_names_are_shown_as_they_are_and_break_nothing():
@@ -138,7 +202,10 @@ def test_calibration_shows_the_bins_that_have_images():
         assert bars == [(0.6, 0.5), (0.9, 1.0)]
         assert [bar.get_height() for bar in figure.axes[1].patches] == [50, 50]
         title = figure.axes[0].get_legend().get_title().get_text()
-    # 2/4 * |0.5 - 0.635| + 2/4 * |1 - 0.95|
+        # 2/4 * |0.5 - 0.635| + 2/4 * |1 - 0.95|
+        assert "probability of the predicted class" in figure.axes[1].get_xlabel()
+        margins = calibration_figure(bins, "t", "a", probable=False)
+        assert "no probability before --calibrate" in margins.axes[1].get_xlabel()
     assert title == "expected calibration error 9.25 %"
 
 
@@ -150,5 +217,5 @@ def test_a_gallery_has_each_image_with_both_classes(count, channels):
         figure = mistakes_figure(mistakes, "t", "a")
         assert sum(len(axes.get_images()) for axes in figure.axes) == min(count, 20)
         lines = [text.get_text() for text in figure.texts[2:4]]
-        assert lines == ["true $\\frac", "predicted xxxxxxxxx… 97 %"]
+        assert lines == ["true $\\frac", "predicted xxxxxxxxxxx… 97 %"]
         assert render(figure, "png").startswith(b"\x89PNG")

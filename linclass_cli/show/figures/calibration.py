@@ -9,10 +9,10 @@ from linclass_cli.learn.metrics import Calibration
 from linclass_cli.show.figures.canvas import blank, colors, muted, paper
 
 
-def calibration_figure(bins: Calibration, title: str, about: str) -> Figure:
+def calibration_figure(bins: Calibration, title: str, about: str, probable: bool = True) -> Figure:
     """Accuracy against confidence over equal bins from 0 to 1, with the images of each bin below.
 
-    Bins without images are not shown.
+    Bins without images are not shown. ``probable``: the confidence is meant as a probability.
     """
     some = bins.count > 0
     counts, sure, right = bins.count[some], bins.confidence[some], bins.accuracy[some]
@@ -30,10 +30,14 @@ def calibration_figure(bins: Calibration, title: str, about: str) -> Figure:
     top.set_ylabel("Accuracy")
     error = f"expected calibration error {100 * bins.error:.2f} %"
     names = ("accuracy", "confidence, the mean of the bin", "perfectly calibrated")
-    top.legend((bars, said, ideal), names, loc="upper left", title=error, alignment="left")
+    top.legend((bars, said, ideal), names, loc="best", title=error, alignment="left")
     bottom.bar(left, 100 * counts / counts.sum(), width, align="edge", color=muted(), edgecolor=paper())
     bottom.set_ylabel("Images (%)")
-    bottom.set_xlabel("Confidence: probability of the predicted class")
+    bottom.set_xlabel(
+        "Confidence: probability of the predicted class"
+        if probable
+        else "Softmax of the scores: no probability before --calibrate"
+    )
     for axes in (top, bottom):
         axes.grid(True)
         axes.set_axisbelow(True)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from linclass_cli.show.figures.canvas import FONT, HEADER, blank, ink, label, luminance, muted, paper, shades
+from linclass_cli.show.figures.canvas import FONT, HEADER, blank, label, muted, paper, readable_on, shades
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _NUMBERS = 20  # classes up to which a cell has room for its number
@@ -61,13 +61,10 @@ def _numbers(axes: Any, shares: Array, counts: Array, font: float) -> None:
     cmap, norm = shades(), PowerNorm(0.5, 0, 1)
     for row, column in np.argwhere(counts > 0):
         share = shares[row, column]
-        bright = luminance(cmap(float(norm(share)))[:3]) > 0.45
+        ground = cmap(float(norm(share)))[:3]
         text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
-        color = "#101010" if bright else "#FFFFFF"
-        if share < 0.02:
-            color = muted()
+        color = muted() if share < 0.02 else readable_on(ground)
         axes.text(
             column, row, text, ha="center", va="center", size=font,
             color=color, weight="bold" if row == column else "normal",
         )  # fmt: skip
-    axes.title.set_color(ink())

@@ -69,7 +69,7 @@ def fold_curves(runs: Sequence[Run]) -> Figure:
         for cell in run.history:
             if cell["l2"] == l2 and cell["fold"] is not None:
                 values = [100 * value for value in fold_curve(cell)]
-                axes.plot(values, color=color, linewidth=1.2, alpha=0.8, label=name)
+                axes.plot(values, color=color, linewidth=1.2, label=name)
                 name = ""
     # All weights zero, where the first strength starts, says nothing, and would squeeze everything else.
     shown = [100 * value for cell in run.history for value in fold_curve(cell)[1:]]

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from linclass_cli.evidence import Mistake
-from linclass_cli.show.figures.canvas import FONT, HEADER, blank, colors, ink, label
+from linclass_cli.show.figures.canvas import FONT, HEADER, blank, ink, label, wrong
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST = 20
 _COLUMNS = 5
 _WIDE, _HIGH, _EDGE = 1.95, 2.32, 0.14  # inches of a picture with its two lines, and between two
-_LETTERS = 25
+_LETTERS = 27
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], title: str, about: str) -> Figure:
@@ -26,7 +26,6 @@ def mistakes_figure(mistakes: Sequence[Mistake], title: str, about: str) -> Figu
     width, height = columns * _WIDE + _EDGE, rows * _HIGH + HEADER + 0.05
     figure = blank(title, about, (width, height))
     figure.set_layout_engine("none")  # every picture has its place
-    wrong = colors(2)[1]
     for place, one in enumerate(shown):
         left = _EDGE + place % columns * _WIDE
         bottom = height - HEADER - (place // columns + 1) * _HIGH
@@ -39,9 +38,9 @@ def mistakes_figure(mistakes: Sequence[Mistake], title: str, about: str) -> Figu
         axes.set_axis_off()
         sure = f" {one.sure}"
         predicted = label(f"predicted {one.predicted}", _LETTERS - len(sure)) + sure
-        for text, line, color in ((f"true {one.true}", 1, ink()), (predicted, 0, wrong)):
+        for text, line, color in ((f"true {one.true}", 1, ink()), (predicted, 0, wrong())):
             y = (bottom + 0.12 + side + 0.06 + 0.17 * line) / height
-            figure.text(left / width, y, label(text, _LETTERS), size=FONT - 2, color=color)
+            figure.text(left / width, y, label(text, _LETTERS), size=FONT - 2.5, color=color)
     return figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from linclass_cli.evidence import Mistake
 from linclass_cli.show.figures.blocks import Letters, cells
-from linclass_cli.show.figures.canvas import colors, ink, label, rgb
+from linclass_cli.show.figures.canvas import ink, label, rgb, wrong
 from linclass_cli.show.figures.mistakes import pixels_of
 from linclass_cli.show.terminal import Cell
 
@@ -40,7 +40,7 @@ def gallery_in_blocks(mistakes: Sequence[Mistake], columns: int, colours: bool =
         pixels[top : top + image.height, column : column + image.width, :3] = np.asarray(image) / 255
         pixels[top : top + image.height, column : column + image.width, 3] = 1
         answer = f"→ {label(one.predicted, side - 3 - len(one.sure))} {one.sure}"
-        lines = ((label(f"true {one.true}", side), ink()), (answer, colors(2)[1]))
+        lines = ((label(f"true {one.true}", side), ink()), (answer, wrong()))
         for line, (text, color) in enumerate(lines):
             letters |= {(row + line, column + i): (letter, rgb(color)) for i, letter in enumerate(text)}
     return cells(pixels, letters, colours)
