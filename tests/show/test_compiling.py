@@ -76,7 +76,7 @@ def test_kernels_that_cannot_be_kept(folder, monkeypatch, capsys):
     monkeypatch.setattr(kernel_cache, "kernel_folder", lambda: folder / "file")
     with compiling_shown():
         compile_some(1)
-    why = f"; the next run will compile again: cannot write {folder / 'file'}: file exists\n"
+    why = f"; the next run will compile again: cannot write {folder / 'file'}: not a directory\n"
     assert capsys.readouterr().err.endswith(why)
 
 
