@@ -30,14 +30,15 @@ def use_threads(count: int) -> Iterator[int]:
     """Run the kernels of the block with ``count`` threads (0: one a core); yield the number in force.
 
     BLAS gets one thread: its own would fight with the kernels over the cores (a pass of 10 ms became 100),
-    and its sums would depend on their number.
+    and its sums would depend on their number. NumPy warns of no overflow: whoever computes looks at what
+    came out, and says it in a line of its own.
     """
-    import numpy  # noqa: F401  # limits hold for the libraries that are loaded
+    import numpy as np  # limits hold for the libraries that are loaded
     from threadpoolctl import threadpool_limits
 
     token = _in_force.set(count or available())
     try:
-        with threadpool_limits(1, "blas"):
+        with threadpool_limits(1, "blas"), np.errstate(over="ignore", invalid="ignore"):
             yield _in_force.get()
     finally:
         _in_force.reset(token)
@@ -84,4 +85,9 @@ def _wait(call: Future[None]) -> None:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="linclass")
+    import numpy as np
+
+    def quietly() -> None:
+        np.seterr(over="ignore", invalid="ignore")  # as in use_threads, which other threads do not inherit
+
+    return ThreadPoolExecutor(threads, thread_name_prefix="linclass", initializer=quietly)

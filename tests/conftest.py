@@ -6,6 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine; HYPOTHESIS_PROFILE=long draws many more, and others each time.
+_slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=40, suppress_health_check=_slow)
+settings.register_profile(
+    "long", deadline=None, max_examples=3000, print_blob=True, suppress_health_check=_slow
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")

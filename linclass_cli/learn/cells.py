@@ -18,13 +18,16 @@ from linclass_cli.learn.fit import held_part, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.gram import MOST_EIGEN
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Problem, Value, evaluate, penalised
+from linclass_cli.learn.objective import Problem, Value, evaluate, known, penalised
 from linclass_cli.learn.ridge_path import ridge_path
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.solvers.iterate import check_finite
 from linclass_cli.learn.solvers.newton import newton_steps
 from linclass_cli.store import Features
+
+# Folds that scale a feature more differently than this share no products: their squares could overflow.
+MOST_APART = 1e12
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,14 @@ def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scalin
 
 
 def _by_ridge_path(
-    features: Features, fold_of: Array, k: int, config: Config, _: Weighting | None
+    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
 ) -> Iterator[Solved]:
     X, y, began = features.train.X, features.train.y, time.perf_counter()
     scalings = _scalings(features, fold_of, config)
+    factors = np.stack([scaling.factor for scaling in scalings])
+    if (factors.max(axis=0) > MOST_APART * factors.min(axis=0)).any():
+        yield from _fold_by_fold(features, fold_of, k, config, weighting)
+        return
     for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, list(config.cv.l2), k):
         check_finite(at, 1, "the features are too large; scale them, or raise l2")
         val = at.held or (None, None)
@@ -199,7 +206,7 @@ def make_cell(
         gap_bound=gap_bound,
         converged=last.converged,
         train_accuracy=at.accuracy,
-        val_loss=val[0],
+        val_loss=known(val[0]),
         val_accuracy=val[1],
         seconds=seconds,
         curve=curve,

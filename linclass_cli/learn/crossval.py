@@ -15,7 +15,7 @@ from linclass_cli.groups import load_groups
 from linclass_cli.learn.cells import Cell, Progress, Solved, fold_cells, iterates, make_cell
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Part
+from linclass_cli.learn.objective import Part, known
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.learn.temperature import fit_temperature, part_scores
 from linclass_cli.runs import Outcome
@@ -124,7 +124,7 @@ def cross_validate(
         "n_test": len(features.test.y),
         "train_accuracy": final.at.accuracy,
         "test_accuracy": test_accuracy,
-        "test_loss": test_loss,
+        "test_loss": known(test_loss),
         "temperature": model.temperature if model.calibrated else None,
         "objective": final.at.value,
         "gradient_norm": final.at.gradient_norm,

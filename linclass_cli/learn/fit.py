@@ -14,7 +14,7 @@ from linclass_cli.config import Config
 from linclass_cli.errors import InputError
 from linclass_cli.groups import load_groups
 from linclass_cli.learn.bounds import gap_bound, relative
-from linclass_cli.learn.objective import Part, Problem, Value, evaluate
+from linclass_cli.learn.objective import Part, Problem, Value, evaluate, known
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.splits import check_classes, hold_out
@@ -26,6 +26,8 @@ from linclass_cli.store import Features
 @dataclass(frozen=True)
 class Step:
     """What one step of a solver reached. ``val_*`` are None without a validation part; losses are without l2.
+
+    ``val_loss`` is None, too, where a feature is so far from those trained on that a score overflows.
 
     seconds: since the fit began.
     """
@@ -122,7 +124,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
         "test_accuracy": test_accuracy,
         "train_loss": fitted.best.train_loss,
         "val_loss": fitted.best.val_loss,
-        "test_loss": test_loss,
+        "test_loss": known(test_loss),
         "temperature": model.temperature if model.calibrated else None,
         "best_step": fitted.best.iteration,
         "steps": fitted.last.iteration,
@@ -151,11 +153,19 @@ def held_part(trained: Part, rows: Any, y: Any) -> Part:
 
 
 def make_model(problem: Problem, W: Any, b: Any, classes: tuple[str, ...], feature_key: str) -> Model:
-    """A model that owns float32 copies of the weights: no later step can change it."""
+    """A model that owns float32 copies of the weights: no later step can change it.
+
+    Raises InputError where they are beyond float32.
+    """
     scaling = problem.part.scaling
+    weight, bias = np.array(W, np.float32), np.array(b, np.float32)
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise InputError(
+            f"the weights are beyond {np.finfo(np.float32).max:.1e}: scale the features, or raise l2"
+        )
     return Model(
-        weight=np.array(W, np.float32),
-        bias=np.array(b, np.float32),
+        weight=weight,
+        bias=bias,
         mean=scaling.mean,
         factor=scaling.factor,
         classes=classes,
@@ -178,4 +188,6 @@ def evaluate_model(model: Model, X: Any, y: Any, class_weights: Any = None) -> t
 
 
 def _step(iteration: int, at: Value, val: tuple[float | None, float | None], seconds: float) -> Step:
-    return Step(iteration, at.value, at.gradient_norm, at.mean_loss, at.accuracy, val[0], val[1], seconds)
+    return Step(
+        iteration, at.value, at.gradient_norm, at.mean_loss, at.accuracy, known(val[0]), val[1], seconds
+    )

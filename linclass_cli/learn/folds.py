@@ -5,8 +5,10 @@ another (tiles.py). Rows go fold by fold, so that a block of them belongs to one
 on it come first, those that hold it out are only valued. So the curves of validation cost half a product, and
 products with the Hessian leave out what is held out.
 
-Each fold has its own scaling (m_f, c_f), and a tile has the first one's (m, c). The difference is put into
-the weights: ((x - m_f) c_f) W' + b = t (W c_f / c)' + b + W ((m - m_f) c_f), with t = (x - m) c.
+Each fold has its own scaling (m_f, c_f), and a tile has one for all (m, c). The difference is put into the
+weights: ((x - m_f) c_f) W' + b = t (W c_f / c)' + b + W ((m - m_f) c_f), with t = (x - m) c. A feature's m
+and c are those of the fold that sees it narrowest: beside the mean of a fold that trains on an outlier, the
+values of one that does not would be lost to rounding.
 """
 
 from __future__ import annotations
@@ -24,6 +26,17 @@ from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_ROWS
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
 from linclass_cli.threads import Spans, in_chunks
+
+
+def narrowest(scalings: list[Scaling]) -> Scaling:
+    """Each feature's mean and factor from the scaling whose factor for it is the largest."""
+    return _pick(scalings, np.argmax)
+
+
+def _pick(scalings: list[Scaling], which: Callable[..., Array]) -> Scaling:
+    factors = np.stack([s.factor for s in scalings])
+    at = which(factors, axis=0), np.arange(factors.shape[1])
+    return Scaling(np.stack([s.mean for s in scalings])[at], factors[at])
 
 
 class FoldProblems:
@@ -51,7 +64,7 @@ class FoldProblems:
         self.X, self.y, self.fold_of, self.holds = X, y, fold_of, holds
         self.name, self.loss = loss, LOSS_NUMBER[loss]
         self.class_weights = class_weights
-        self.base = scalings[0]
+        self.base, self.widest = narrowest(scalings), _pick(scalings, np.argmin)
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
         self.mean, self.factor = self.base.mean.astype(X.dtype), self.base.factor.astype(X.dtype)
@@ -133,9 +146,9 @@ class FoldProblems:
 
     @cached_property
     def gram(self) -> Gram:
-        """About X'X / n of the features as the first problem sees them."""
+        """About X'X / n, of features that are large in no row."""
         rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
-        return Gram(gram(Part(self.X, rows, self.y[rows], self.base)))
+        return Gram(gram(Part(self.X, rows, self.y[rows], self.widest)))
 
     def _weights(self, problems: Array) -> Array:
         """The class weights of some problems as the kernels take them."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from linclass_cli.errors import InputError
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, scaled
 
@@ -21,9 +22,14 @@ def gram(part: Part) -> Array:
 
 
 class Gram:
-    """The eigendecomposition of the features' A = X'X / n (its diagonal, where A is large)."""
+    """The eigendecomposition of the features' A = X'X / n (its diagonal, where A is large).
+
+    Raises InputError where A is not finite.
+    """
 
     def __init__(self, A: Array) -> None:
+        if not np.isfinite(A).all():
+            raise InputError("the features hold NaN or infinity, or their squares overflow; scale them")
         self.vectors: Array | None = None
         if A.ndim == 2:
             values, self.vectors = np.linalg.eigh(A)

@@ -7,6 +7,9 @@ classes are.
 A row kernel takes S (k, m) and the images' labels y (m,), writes each image's loss to out (m,), float64, and
 turns S into dloss/dS in place. The derivations are in docs/gradients.md.
 
+The loss of finite scores is never NaN. It is infinite only where a difference of scores overflows (beyond
+1e38 in float32), or a square does in float64 (beyond 1e153): losses are squared and summed in float64.
+
 A new loss is one function here, one entry in ``LOSSES``, one branch in ``loss_rows`` (Numba cannot cache
 kernels that are handed to kernels, so the choice is a number), its second derivative in `curvature` and its
 name in ``config.LossName``.
@@ -224,7 +227,7 @@ def squared_hinge_rows(S: Array, y: Array, out: Array) -> None:
         for i in range(m):
             t = one if y[i] == j else -one
             short = one - t * s[i]
-            out[i] += zero if short <= 0 else short * short
+            out[i] += 0.0 if short <= 0 else np.float64(short) * short
             s[i] = zero if short <= 0 else -two * t * short
 
 
@@ -238,7 +241,7 @@ def ridge_rows(S: Array, y: Array, out: Array) -> None:
     for j in range(k):
         s = S[j]
         for i in range(m):
-            out[i] += 0.5 * (s[i] * s[i])
+            out[i] += 0.5 * np.float64(s[i]) * s[i]
 
 
 @kernel(inner=True)

@@ -125,6 +125,11 @@ def penalised(at: Value, W: Array, l2: float) -> Value:
     return replace(at, value=at.value + 0.5 * l2 * float((W * W).sum()), dW=at.dW + l2 * W)
 
 
+def known(loss: float | None) -> float | None:
+    """A loss of other rows as records have it: None where their scores are beyond the features' precision."""
+    return loss if loss is not None and np.isfinite(loss) else None
+
+
 def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
     """(mean loss without the l2 term, accuracy) of a model on a part; one pass, no gradient."""
     losses, correct, _, _ = _pass(part, loss, W, b, False)

@@ -1,22 +1,25 @@
 """Ridge over all folds and strengths: one Gram matrix, and one factorisation a fold.
 
-The sums of x x' and of onehot x' over each fold's own rows, added up, are those of everything; without
-a fold's they are those of its training part. Its scaling is a diagonal factor on both sides. Then A = V L V'
-once a fold, and every strength is W' = V (L + l2)^-1 V' B.
+The sums of x x' and of onehot x' over the rows of the other folds, added up, are those of a fold's training
+part. Its scaling is a diagonal factor on both sides. Then A = V L V' once a fold, and every strength is
+W' = V (L + l2)^-1 V' B.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from linclass_cli.errors import InputError
-from linclass_cli.learn.folds import FoldProblems
+from linclass_cli.learn.folds import FoldProblems, narrowest
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Value
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.closed import moments
+
+Sums = tuple[Array, Array, Array]
 
 # Weights of at most so many values are tried at once: 32 MiB of float64.
 MOST_VALUES = 1 << 22
@@ -25,9 +28,7 @@ MOST_VALUES = 1 << 22
 class _Fold:
     """The normal equations of one fold's training part, factorised."""
 
-    def __init__(
-        self, sums: tuple[Array, Array, Array], share: Array, m: int, scaling: Scaling, base: Scaling
-    ):
+    def __init__(self, sums: Sums, share: Array, m: int, scaling: Scaling, base: Scaling):
         gram, cross, total = sums
         stretch = scaling.factor / base.factor
         mean = total / m
@@ -53,18 +54,16 @@ def ridge_path(
     X: Array, y: Array, fold_of: Array, scalings: list[Scaling], strengths: list[float], k: int
 ) -> Iterator[tuple[int, float, Value, Array, Array]]:
     """(fold, l2, the objective there with ``held``, W (k, d), b (k,)) for every cell."""
-    base, d = scalings[0], X.shape[1]
+    base, d = narrowest(scalings), X.shape[1]
     at_once = max(1, MOST_VALUES // (k * d))
     parts = []
     for fold in range(len(scalings)):
         rows = np.flatnonzero(fold_of == fold)
         parts.append(moments(Part(X, rows, y[rows], base), k))
-    everything = [sum(part[i] for part in parts) for i in range(3)]
-    for fold, scaling in enumerate(scalings):
+    for fold, (scaling, sums) in enumerate(zip(scalings, _without_each(parts), strict=True)):
         trains = fold_of != fold
         share = np.bincount(y[trains], minlength=k) / trains.sum()
-        gram, cross, total = (whole - own for whole, own in zip(everything, parts[fold], strict=True))
-        solved = _Fold((gram, cross, total), share, int(trains.sum()), scaling, base)
+        solved = _Fold(sums, share, int(trains.sum()), scaling, base)
         for first in range(0, len(strengths), at_once):
             l2 = np.array(strengths[first : first + at_once])
             holds = np.full(len(l2), fold)
@@ -72,6 +71,24 @@ def ridge_path(
             values, W, b = _refined(problems, solved)
             for cell in zip(l2.tolist(), values, W, b, strict=True):
                 yield fold, *cell
+
+
+def _without_each(parts: Sequence[Sums], others: Sums | None = None) -> Iterator[Sums]:
+    """For each of the parts in turn the sum of all but it, and of ``others``.
+
+    Added up, half by half: subtracted from the sum of all, a part with an outlier would leave only rounding.
+    """
+    if len(parts) == 1 and others is not None:
+        yield others
+        return
+    half = len(parts) // 2
+    for own, added in ((parts[:half], parts[half:]), (parts[half:], parts[:half])):
+        yield from _without_each(own, _sum([*added, others] if others else added))
+
+
+def _sum(parts: Sequence[Sums]) -> Sums:
+    gram, cross, total = (functools.reduce(np.add, arrays) for arrays in zip(*parts, strict=True))
+    return gram, cross, total
 
 
 def _refined(problems: FoldProblems, solved: _Fold) -> tuple[list[Value], Array, Array]:

@@ -73,7 +73,8 @@ def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
 
     ``standard``: mean and standard deviation (divisor m, as scikit-learn's StandardScaler); ``range``: the
     course's, mean and largest absolute deviation from it; ``none``: x as it is. A constant feature keeps the
-    factor 1. Raises InputError where a feature is not finite.
+    factor 1, or less where it is larger: what is left of it is the rounding of its mean, and stays small.
+    Raises InputError where a feature is not finite.
     """
     d = X.shape[1]
     if kind == "none":
@@ -86,6 +87,5 @@ def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
         spread = np.sqrt(_columns(_square_block, X, rows, mean).sum(axis=0) / len(rows))
     else:
         spread = _columns(_reach_block, X, rows, mean).max(axis=0)
-    # What is left of a constant feature is the rounding of its mean.
     constant = spread <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    return Scaling(mean, 1.0 / np.where(constant, 1.0, spread))
+    return Scaling(mean, 1.0 / np.where(constant, np.maximum(np.abs(mean), 1.0), spread))

@@ -31,10 +31,12 @@ def check_calibration(config: Config) -> None:
 def fit_temperature(scores: Array, y: Array) -> float:
     """The temperature of the least log loss for scores (n, k) and labels y (n,), n >= 1.
 
-    Searched within COLDEST and HOTTEST times the scores' spread.
+    Searched within COLDEST and HOTTEST times the scores' spread. Images whose scores are beyond float32 have
+    no say.
     """
-    scores = scores.astype(np.float64)
-    spread = float(np.abs(scores - scores.mean(axis=1, keepdims=True)).mean())
+    finite = np.isfinite(scores).all(axis=1)
+    scores, y = scores[finite].astype(np.float64), y[finite]
+    spread = float(np.abs(scores - scores.mean(axis=1, keepdims=True)).mean()) if len(y) else 0.0
     if not spread > 0:
         return 1.0
     own = float(scores[np.arange(len(y)), y].mean())

@@ -106,7 +106,7 @@ def _curves(runs: Sequence[Run], what: str, ylabel: str, unit: float) -> Figure:
         marker = "o" if len(steps) == 1 else None
         name = f"{label(run.id)} ({run.metrics['loss']})" if len(runs) > 1 else ""
         parts = [("train", "training", "--")]
-        if run.history[0][f"val_{what}"] is not None:
+        if all(step[f"val_{what}"] is not None for step in run.history):
             parts.append(("val", "validation", "-"))
         for part, of, style in parts:
             values = [unit * step[f"{part}_{what}"] for step in history]
