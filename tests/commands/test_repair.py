@@ -18,6 +18,7 @@ from linclass_cli.seal import unseal
 from linclass_cli.store import feature_path, write_features
 from tests.commands.test_line import FAST
 from tests.faults.rot import flips
+from tests.faults.tally import tried
 from tests.faults.test_bit_rot import known
 from tests.stale import stale_name
 from tests.test_store import META, SIZES, D, fill
@@ -182,6 +183,7 @@ def test_whatever_bit_flips_in_a_feature_file_it_is_known_what_it_held(tmp_path)
     write_features(path, META, SIZES, D, fill)
     telling = [place for place, byte in enumerate(path.read_bytes()) if byte]
     assert [fault for fault in flips(path, telling) if find_meta(path) != META] == []
+    tried("bit rot that leaves it known what to compute again", 8 * len(telling))
 
 
 @pytest.mark.parametrize("file", ["run.json", "history.jsonl", "model.safetensors"])

@@ -11,6 +11,7 @@ import json
 import numpy as np
 import pytest
 
+from linclass_cli import kernel_cache
 from linclass_cli.data.fetch import download
 from linclass_cli.data.imported import load_imported, load_sources, write_description, write_part
 from linclass_cli.data.manifest import describe_dataset, expected_info
@@ -19,11 +20,13 @@ from linclass_cli.data.readers import load_dataset
 from linclass_cli.data.registry import DATASETS, ArchiveSpec, DatasetSpec, MemberSpec
 from linclass_cli.digest import digest
 from linclass_cli.errors import IntegrityError
+from linclass_cli.partial import Partial
 from linclass_cli.runs import load_model, load_run, parse_record
 from linclass_cli.seal import seal, unseal
 from linclass_cli.store import feature_path, load_features, open_features, write_features
 from tests.data.conftest import cifar_content, register_digits, sha256
 from tests.faults.rot import additions, cuts, flips, undetected
+from tests.faults.tally import tried
 from tests.test_runs import record
 from tests.test_store import META, SIZES, D, fill
 
@@ -250,3 +253,37 @@ def test_a_known_description_is_damaged_or_says_what_the_registry_says(tmp_path,
     assert len(found) > len(harmless) > 0
     assert all(f"{path} " in one and f"`linclass download {spec.name}`" in one for one in found)
     assert all(one == expected_info(spec) for one in harmless)
+    tried("bit rot", len(said))
+
+
+def test_kept_rows_of_an_extraction(tmp_path):
+    path = tmp_path / ".x.partial" / f"train-{0:012}-{3:012}"
+    X = np.arange(15, dtype=np.float32).reshape(3, 5)
+    partial = Partial(path.parent, "key")
+    partial._write([("train", X, 0, 3)])
+    assert partial.take("train", np.empty_like(X)) == []
+    size = path.stat().st_size
+    for faults in (flips(path, range(size)), cuts(path, range(size)), additions(path)):
+        found = [partial.take("train", np.empty_like(X)) for _ in faults]
+        assert found == [[(0, 3)]] * len(found)
+        tried("bit rot", len(found))
+    again = np.empty_like(X)
+    assert partial.take("train", again) == []
+    np.testing.assert_array_equal(again, X)
+
+
+def test_compiled_kernels(tmp_path, monkeypatch):
+    read: list[bytes] = []
+    monkeypatch.setattr(kernel_cache, "kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernel_cache.MachineCode, "from_bytes", read.append)
+    content = bytes(range(256))
+    path = tmp_path / "x.kernel"
+    path.write_bytes(content + bytes.fromhex(sha256(content)))
+    size = path.stat().st_size
+    for faults in (flips(path, range(size)), cuts(path, range(size)), additions(path)):
+        said = [kernel_cache.find("x.kernel") for _ in faults]
+        assert said == [None] * len(said)
+        assert read == []
+        tried("bit rot", len(said))
+    kernel_cache.find("x.kernel")
+    assert read == [content]
