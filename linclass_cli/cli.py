@@ -55,6 +55,9 @@ Example: linclass download cifar10 && linclass train --loss softmax && linclass 
 """
 
 
+_LONGEST_LINE = 1600  # characters of an error
+
+
 class Program(Group):
     """The group of commands, with the error boundary around it."""
 
@@ -125,7 +128,9 @@ def wrong_usage(error: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).rstrip(".")
+    line = " ".join(text.split()).rstrip(".")
+    # What a server or a file says may be as long as it likes; the way out stands at the end.
+    return line if len(line) <= _LONGEST_LINE else f"{line[:1200]} … {line[-300:]}"
 
 
 app = typer.Typer(

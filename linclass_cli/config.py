@@ -15,6 +15,7 @@ from typing import Any, Literal
 from linclass_cli.sections import Section, Setting, setting
 
 FILE_NAME = "linclass.toml"
+_MOST_STRENGTHS = 1000
 
 FeatureName = Literal["hog", "pixels", "hue", "vectors"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
@@ -32,7 +33,7 @@ def parse_strengths(value: Any) -> Any:
         if len(parts) != 3:
             raise ValueError("a range is LOW:HIGH:COUNT")
         low, high, count = float(parts[0]), float(parts[1]), int(parts[2])
-        if not (0 < low < high < math.inf and 2 <= count <= 1000):
+        if not (0 < low < high and high / low < math.inf and 2 <= count <= _MOST_STRENGTHS):
             raise ValueError("a range LOW:HIGH:COUNT wants 0 < LOW < HIGH and 2 <= COUNT <= 1000")
         ratio = math.log(high / low) / (count - 1)
         # Twelve digits: 1e-3 is to be 1e-3, not its neighbour.
@@ -43,6 +44,8 @@ def parse_strengths(value: Any) -> Any:
         value = [value]
     if not isinstance(value, list | tuple) or any(isinstance(x, bool | str) for x in value):
         raise ValueError("strengths are numbers: a list, A,B,C or LOW:HIGH:COUNT")
+    if len(value) > _MOST_STRENGTHS:
+        raise ValueError(f"at most {_MOST_STRENGTHS} strengths")
     strengths = tuple(sorted({float(x) for x in value}))
     if not strengths or not all(0 <= x < math.inf for x in strengths):
         raise ValueError("strengths are finite numbers >= 0, at least one of them")

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from linclass_cli.config import FILE_NAME, Config, config_of, leaves
-from linclass_cli.errors import MissingError, SettingsError, did_you_mean
+from linclass_cli.errors import InputError, MissingError, SettingsError, did_you_mean
+from linclass_cli.regular import read_regular
 from linclass_cli.sections import Setting
 
 PRESETS = Path(__file__).parent / "presets"
 ENV_PREFIX = "LINCLASS_"
 # Read elsewhere: the first two choose sources, the last one belongs to the tests.
 ENV_OTHERS = {"LINCLASS_CONFIG", "LINCLASS_PRESET", "LINCLASS_TEST_DATA"}
-_MAX_FILE_BYTES = 1 << 20
+_MAX_FILE_BYTES = 1 << 14  # tomllib takes the square of a key's length in time and memory
 # Ranks of the sources; defaults have 0.
 PRESET, FILE, ENVIRONMENT, FLAG = 1, 2, 3, 4
 # What people call the losses.
@@ -43,7 +44,7 @@ def allowed(one: Setting) -> str:
         joined = f", or several joined by {one.joined}" if one.joined else ""
         return ", ".join(one.choices) + joined
     kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: _text(one)}
-    lists = "finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
+    lists = "up to 1000 finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     bounds = [f"{sign} {one.bounds[name]}" for name, sign in signs.items() if name in one.bounds]
     return " ".join([kind.get(one.kind, lists), " and ".join(bounds)]).strip()
@@ -117,7 +118,7 @@ def _build(given: dict[str, _Given]) -> Resolved:
             continue
         auto = " (what auto chooses here)" if section == "solver" and config.solver.name == "auto" else ""
         raise SettingsError(
-            f"{key} = {one.value} (from {one.source}): {choice}{auto} has no {name}; "
+            f"{key} = {_said(one.value)} (from {one.source}): {choice}{auto} has no {name}; "
             f"it belongs to {section} {', '.join(owners)}: leave it out, or choose that with --{section}"
         )
     config = _validate(given)
@@ -146,6 +147,14 @@ def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> Set
     return SettingsError(f"{key} = {value} (from {source}): {why}")
 
 
+def _said(value: Any) -> str:
+    """A value that somebody gave, as JSON has it, as far as it can be shown."""
+    try:
+        return json.dumps(value, default=str)[:120]
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, lists in lists
+        return f"a {type(value).__name__} too long to show"
+
+
 def _validate(given: dict[str, _Given]) -> Config:
     values: dict[str, Any] = {}
     wrong: list[tuple[str, Setting]] = []
@@ -153,7 +162,7 @@ def _validate(given: dict[str, _Given]) -> Config:
         if key in given:
             try:
                 values[key] = one.check(given[key].value)
-            except (ValueError, OverflowError):
+            except (ValueError, TypeError, OverflowError):
                 wrong.append((key, one))
     if not wrong:
         return config_of(values)
@@ -166,9 +175,8 @@ def _validate(given: dict[str, _Given]) -> Config:
         word = next((word for word in words if word not in choices), "")
         hint = did_you_mean(word, choices | (_SYNONYMS if key == "model.loss" else {}))
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    value = json.dumps(culprit.value, default=str)
     raise SettingsError(
-        f"{key} = {value[:120]} (from {culprit.source}): allowed is {allowed(one)}{hint}{more}"
+        f"{key} = {_said(culprit.value)} (from {culprit.source}): allowed is {allowed(one)}{hint}{more}"
     )
 
 
@@ -190,9 +198,9 @@ def _preset_path(name: str) -> Path:
 
 def _add_toml(given: dict[str, _Given], path: Path, source: str, rank: int) -> None:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise SettingsError(f"{path} is over {_MAX_FILE_BYTES} bytes: that is no linclass config")
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_regular(path, _MAX_FILE_BYTES).decode())
+    except InputError as error:
+        raise SettingsError(f"{error}: that is no linclass config") from None
     except FileNotFoundError:
         raise MissingError(f"no config file {path}; `linclass config init` writes one") from None
     except OSError as error:
@@ -206,7 +214,7 @@ def _add_toml(given: dict[str, _Given], path: Path, source: str, rank: int) -> N
             inner = {f"{name}.{k}": v for k, v in value.items()}
         elif name in sections:
             raise SettingsError(
-                f"{name} = {value!r} (from {source}): allowed is a table, [{name}], as in {FILE_NAME}"
+                f"{name} = {_said(value)} (from {source}): allowed is a table, [{name}], as in {FILE_NAME}"
             )
         else:
             inner = {name: value}
@@ -233,7 +241,7 @@ def _from_text(one: Setting, text: str) -> Any:
     """What a text means to a setting; text that means nothing to it is found with everything else."""
     try:
         return one.parse(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return text
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from linclass_cli.config import FILE_NAME, Config, leaves
 from linclass_cli.errors import LinclassError
+from linclass_cli.regular import read_regular
 
 _PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -109,8 +110,8 @@ def cache_folder(ctx: Any) -> Path:
         import tomllib
 
         file = ctx.params.get("config_file") or os.environ.get("LINCLASS_CONFIG") or FILE_NAME
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            given = tomllib.loads(Path(file).expanduser().read_text(encoding="utf-8")).get("cache_dir")
+        with contextlib.suppress(LinclassError, OSError, ValueError, RecursionError):
+            given = tomllib.loads(read_regular(Path(file).expanduser(), 1 << 14).decode()).get("cache_dir")
     return Path(str(given or Config().cache_dir)).expanduser()
 
 

@@ -20,6 +20,7 @@ from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import notice
 from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.threads import use_threads
+from linclass_cli.visible import visible
 
 Write = Callable[[str], None]
 
@@ -94,13 +95,13 @@ class Tally:
 def _opened(out: Path | None) -> Iterator[Write]:
     """A function that writes text to the file, there as a whole at the end, or to stdout, there at once.
 
-    Paths keep the bytes that they have in the file system.
+    Paths keep the bytes that they have in the file system, but for what a terminal would do as it says.
     """
     if out is None:
-        stdout = sys.stdout.buffer
+        stdout, seen = sys.stdout.buffer, sys.stdout.isatty()
 
         def write(text: str) -> None:
-            stdout.write(_encode(text))
+            stdout.write(_encode(visible(text, keep="\n") if seen else text))
             stdout.flush()
 
         yield write

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.errors import InputError
+from linclass_cli.visible import visible
 
-# Control characters, halves of characters, line ends, and what turns the direction of a line: a terminal
-# would do as they say.
-_UNSHOWABLE = {"Cc", "Cs", "Zl", "Zp"}
-_TURNS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
 MOST_CLASSES = 100_000
+_WHOLE = re.compile(r"-?[0-9]+")
 _LONGEST = 255  # characters of a class's name: as long as a folder's may be
 
 
@@ -24,21 +22,7 @@ def shown(text: str | bytes) -> str:
     """The text as NFC, what no terminal should be sent written as backslash escapes."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
-    # Bytes that are no UTF-8 stand in file names as halves of characters.
-    text = os.fsencode(text).decode("utf-8", "backslashreplace") if _has_halves(text) else text
-    return "".join(_escaped(char) for char in unicodedata.normalize("NFC", text))
-
-
-def _has_halves(text: str) -> bool:
-    return any("\udc80" <= char <= "\udcff" for char in text)
-
-
-def _escaped(char: str) -> str:
-    if char.isascii() and char.isprintable():
-        return char
-    if unicodedata.category(char) in _UNSHOWABLE or char in _TURNS:
-        return char.encode("unicode_escape", "backslashreplace").decode("ascii")
-    return char
+    return visible(unicodedata.normalize("NFC", text))
 
 
 def class_name(text: str | bytes, where: str) -> str:
@@ -60,7 +44,7 @@ def number_classes(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.in
     distinct = set(names)
     if len(distinct) > MOST_CLASSES:
         raise InputError(f"{len(distinct):,} different labels: these are no classes")
-    whole = all(name.lstrip("-").isdecimal() and name.isascii() for name in distinct)
+    whole = all(_WHOLE.fullmatch(name) for name in distinct)
     classes = tuple(sorted(distinct, key=lambda name: (int(name), name) if whole else (0, name)))
     number = {name: index for index, name in enumerate(classes)}
     return classes, np.fromiter((number[name] for name in names), np.int64, len(names))

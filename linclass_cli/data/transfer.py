@@ -33,6 +33,9 @@ from linclass_cli.errors import IntegrityError, ResourceError
 
 _BLOCK = 1 << 16  # small, so that progress is seen at 55 kB/s too
 _HTML = "an HTML page came instead of the file (a login page, or the file has moved)"
+_WORTH = 1 << 16  # bytes that a try must bring to count as progress; of small files a hundredth
+_LONGEST = 200  # characters of what a server says
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}  # statuses that may pass
 
 
@@ -101,6 +104,7 @@ def transfer(wanted: Wanted, part: Path, advance: Advance, patience: Patience, w
 def _from_address(wanted: Wanted, address: str, part: Path, advance: Advance, patience: Patience) -> None:
     """Try one address until the part is right, or :class:`Fault` says why not."""
     furthest = part_size(part)
+    worth = _WORTH if wanted.size is None else min(_WORTH, 1 + wanted.size // 100)
     failures = 0
     started_over = False
     while True:
@@ -118,7 +122,7 @@ def _from_address(wanted: Wanted, address: str, part: Path, advance: Advance, pa
                     continue
             if not fault.again:
                 raise
-            if part_size(part) > furthest:  # slow hosts break often: progress buys more tries
+            if part_size(part) >= furthest + worth:  # slow hosts break often: progress buys more tries
                 furthest = part_size(part)
                 failures = 0
             failures += 1
@@ -141,7 +145,7 @@ def _one_try(wanted: Wanted, address: str, part: Path, advance: Advance, patienc
             headers["Range"] = f"bytes={have}-"
             if validator:
                 headers["If-Range"] = validator
-    with _network_faults(), ask(address, headers, patience.timeout) as answer:
+    with _network_faults(), ask(address, headers, patience.timeout, wanted.most) as answer:
         if answer.status == 416:
             _range_refused(answer, part, have)
             return
@@ -173,7 +177,7 @@ def _network_faults() -> Iterator[None]:
 def _one_line(error: object) -> str:
     """What went wrong in words, without the errno."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())
+    return " ".join(str(text)[:_LONGEST].split())
 
 
 def _where_it_starts(wanted: Wanted, answer: Answer, have: int) -> tuple[int, int | None]:
@@ -183,7 +187,9 @@ def _where_it_starts(wanted: Wanted, answer: Answer, have: int) -> tuple[int, in
     length = _number(answer.header("Content-Length"))
     start, total = 0, length
     if answer.status == 206:
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.header("Content-Range").strip())
+        match = re.fullmatch(
+            r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", answer.header("Content-Range").strip()
+        )
         if match is None or int(match[1]) != have:
             raise Fault("its answer to a resumed transfer makes no sense", again=True, discard=True)
         start, total = have, _number(match[2])
@@ -193,12 +199,12 @@ def _where_it_starts(wanted: Wanted, answer: Answer, have: int) -> tuple[int, in
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _range_refused(answer: Answer, part: Path, have: int) -> None:
     """Status 416: the part is complete, or it is not a part of this file."""
-    match = re.fullmatch(r"bytes \*/(\d+)", answer.header("Content-Range").strip())
+    match = re.fullmatch(r"bytes \*/([0-9]{1,18})", answer.header("Content-Range").strip())
     if match is None or int(match[1]) != have:
         start_over(part)
         raise Fault("it refused to resume the transfer", again=True)
@@ -253,10 +259,9 @@ def _check(wanted: Wanted, part: Path) -> None:
 
 def _write_notes(part: Path, address: str, answer: Answer) -> None:
     """Keep the address, and the validator if it is a strong one (If-Range wants nothing else)."""
-    etag, modified = answer.header("ETag"), answer.header("Last-Modified")
-    notes = {"address": address}
-    if etag.startswith('"'):
-        notes["validator"] = etag
-    elif modified:
-        notes["validator"] = modified
+    strong = answer.header("ETag") if answer.header("ETag").startswith('"') else ""
+    validator, notes = strong or answer.header("Last-Modified"), {"address": address}
+    # Sent back as it is: what could not stand in a header would spoil every later try.
+    if validator.isascii() and validator.isprintable() and 0 < len(validator) <= _LONGEST:
+        notes["validator"] = validator
     write_json(notes_path(part), notes)

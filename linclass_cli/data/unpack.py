@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import struct
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from linclass_cli.atomic import disk_errors, new_file
 from linclass_cli.data.manifest import Advance
 from linclass_cli.data.registry import MemberSpec
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError
+from linclass_cli.regular import open_regular
 
 _BLOCK = 1 << 20
 EXTRA = 64 << 20  # bytes of an unpacked archive that may be something else: headers, licences, label names
@@ -40,10 +42,12 @@ class _Bounded(io.RawIOBase):
         block = self._source.read(_BLOCK if size < 0 else size)
         self._left -= len(block)
         if self._left < 0:
-            raise IntegrityError(
-                f"{self._path} unpacks to far more than the dataset; it was not read further"
-            )
+            raise _far_more(self._path)
         return block
+
+
+def _far_more(path: Path) -> IntegrityError:
+    return IntegrityError(f"{path} unpacks to far more than the dataset; it was not read further")
 
 
 @contextlib.contextmanager
@@ -60,9 +64,9 @@ def _damage(path: Path | str, mend: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _opened(path: Path, mend: str) -> Iterator[IO[bytes]]:
-    """A file's bytes, unpacked when they begin like gzip."""
+    """A regular file's bytes, unpacked when they begin like gzip."""
     try:
-        raw = path.open("rb")
+        raw = open_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"there is no {path}; {mend}") from None
     except OSError as error:
@@ -134,12 +138,11 @@ def unpack_tar(
     most = sum(member.size for member in members) + EXTRA
     with _opened(path, mend) as source, _damage(path, mend):
         bounded = _Bounded(source, most, path)
-        with tarfile.open(fileobj=bounded, mode="r|", bufsize=tarfile.RECORDSIZE) as archive:
-            for number, entry in enumerate(archive):
-                if number >= MOST_ENTRIES:
-                    raise IntegrityError(
-                        f"{path} has more than {MOST_ENTRIES} entries; it was not read further"
-                    )
+        with _read_headers(path, mend):
+            # It reads the first header.
+            archive = tarfile.open(fileobj=bounded, mode="r|", bufsize=tarfile.RECORDSIZE)  # noqa: SIM115
+        with archive:
+            for entry in _entries(archive, most, path, mend):
                 name = entry.name.rpartition("/")[2]
                 if name not in missing:
                     continue
@@ -159,6 +162,32 @@ def unpack_tar(
     first = next(iter(missing.values()))
     found = passed_over.get(first.name, "none")
     raise IntegrityError(f"{path}: expected {first.name} of {first.size} bytes, found {found}; {mend}")
+
+
+def _entries(archive: tarfile.TarFile, most: int, path: Path, mend: str) -> Iterator[tarfile.TarInfo]:
+    """The entries of an archive; IntegrityError where it is damaged, or has more than any dataset."""
+    for _ in range(MOST_ENTRIES):
+        with _read_headers(path, mend):
+            entry = archive.next()
+        if entry is None:
+            return
+        if archive.offset > most:  # where the next one is to be: tarfile would go there in small steps
+            raise _far_more(path)
+        yield entry
+    raise IntegrityError(f"{path} has more than {MOST_ENTRIES} entries; it was not read further")
+
+
+@contextlib.contextmanager
+def _read_headers(path: Path, mend: str) -> Iterator[None]:
+    """As :func:`_damage`, for the headers alone, over which tarfile may raise anything.
+
+    Numbers that are none, sparse files' maps that end early, a thousand headers that each announce the next.
+    """
+    with _damage(path, mend):
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
+            raise tarfile.ReadError(f"a header makes no sense: {error}") from error
 
 
 def find_in_folder(folder: Path, inner: str, name: str) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from linclass_cli.show.figures.blocks import in_blocks
 from linclass_cli.show.figures.canvas import render, themed
 from linclass_cli.show.plots import Drawn
-from linclass_cli.show.tables import print_line
+from linclass_cli.show.streams import write
 from linclass_cli.show.terminal import colour_depth, iterm, kitty, lines_of, protocol, screen
 
 
@@ -23,7 +23,7 @@ def show_pictures(drawn: Sequence[Drawn], theme: str) -> None:
                 own = one.drawing.characters
                 rows = own(columns, depth > 0) if own else in_blocks(figure, columns, lines, depth > 0)
                 text = [*(line[:columns] for line in header), "", *lines_of(rows, depth), ""]
-                print_line("\n".join(text))
+                write("\n".join([*text, ""]))
             else:
                 send = kitty if way == "kitty" else iterm
-                print_line(send(render(figure, "png"), min(columns, 100)) + "\n")
+                write(send(render(figure, "png"), min(columns, 100)) + "\n\n")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from linclass_cli.show.streams import colours
 from linclass_cli.show.tables import notice
+from linclass_cli.visible import visible
 
 if TYPE_CHECKING:
     from linclass_cli.show.live import Board
@@ -65,7 +66,7 @@ def _live(what: str, unit: str, board: Board | None) -> Iterator[Advance]:
         TextColumn("{task.fields[note]}", markup=False, table_column=one_line(1)),
     )
     with Shown(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task(what, total=None, note="")
+        task = bar.add_task(visible(what), total=None, note="")
 
         phase_now: str | None = None
 
@@ -75,7 +76,7 @@ def _live(what: str, unit: str, board: Board | None) -> Iterator[Advance]:
                 # Speed and time left are of this phase, and count from where it begins (a resumed download).
                 phase_now = phase
                 bar.reset(task, completed=int(done))
-            bar.update(task, completed=done, total=total, note="" if board else note or phase)
+            bar.update(task, completed=done, total=total, note="" if board else visible(note or phase))
 
         yield advance
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from linclass_cli.show.streams import colours, write
+from linclass_cli.visible import visible
 
 _TOGETHER = "\0"  # a space that is not broken at, while lines are made
 
@@ -23,14 +24,14 @@ def print_json(value: Any) -> None:
 
 
 def print_line(text: str) -> None:
-    write(text + "\n")
+    write(visible(text, keep="\n") + "\n")
 
 
 def notice(text: str) -> None:
     """A line on stderr that is no result: what is being done, and why. Nobody there to read it: no matter."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(visible(text) + "\n")
             sys.stderr.flush()
 
 
@@ -98,4 +99,4 @@ def _cell(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
         return ", ".join(_cell(item) for item in value)
-    return str(value)
+    return visible(str(value))

@@ -1,7 +1,9 @@
-"""Says at the end of a run how many faults it has tried."""
+"""Commands in this process, the datasets and servers of the tests of ``data``; and what was tried, at the end."""
 
 from __future__ import annotations
 
+from tests.commands.conftest import linclass  # noqa: F401
+from tests.data.conftest import _no_proxy, quick, tiny, tiny_tar, web  # noqa: F401
 from tests.faults.tally import TRIED
 
 

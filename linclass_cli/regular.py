@@ -1,0 +1,43 @@
+"""Files that are files: a FIFO would be waited for, a device never end, and neither is what anybody means.
+
+``/dev/null`` ends at once, and is how people say that there is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from linclass_cli.errors import InputError
+
+
+def check_regular(path: Path | str) -> None:
+    """Raise InputError unless a path leads to a regular file; ``OSError`` where it leads nowhere."""
+    _check(path, os.stat(path))  # noqa: PTH116  # paths may be texts
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file to read. Raises InputError for anything else that is there, and ``OSError``."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _check(path, os.fstat(handle))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path | str, most: int) -> bytes:
+    """A regular file's bytes. Raises as :func:`open_regular`, and InputError for more than ``most`` bytes."""
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{path}: it is larger than {most:,} bytes")
+    return content
+
+
+def _check(path: Path | str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) and os.fspath(path) != os.devnull:
+        raise InputError(f"{path}: it is no regular file")
