@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -15,6 +16,7 @@ from linclass_cli.runs import Run
 from linclass_cli.show.figures.canvas import THEMES, label, render, themed
 from linclass_cli.show.figures.curves import about
 from linclass_cli.show.figures.mistakes import MOST, pixels_of
+from linclass_cli.show.inline_svg import inline_svg, theme_style
 from linclass_cli.show.plots import Drawing, Notice, plan_drawings
 from linclass_cli.show.report_style import STYLE
 from linclass_cli.show.tables import percent, seconds
@@ -23,8 +25,7 @@ from linclass_cli.show.tables import percent, seconds
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _ITEMS = 12  # of a list, in a table of settings
 _OPEN = 30  # rows of a table that is shown at once
-_FORMATS = {"weights": "png", "mistakes": "png"}
-_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
+_LARGE = 1 << 20  # characters of an SVG, from which on two PNGs are taken: glyphs of many classes
 _ALT = {
     "accuracy": "accuracy against steps",
     "loss": "loss against steps",
@@ -62,7 +63,7 @@ def make_report(evidence: Sequence[Evidence], notice: Notice) -> str:
 <meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">
 <meta name="color-scheme" content="light dark">
 <title>{escape(label(title, 100))}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{theme_style(together + sections)}</style>
 </head>
 <body>
 <header><p>linclass report</p>{nav}</header>
@@ -127,30 +128,31 @@ def _numbers(one: Evidence) -> str:
             shown["calibration error"] = (f"{numbers['ece']:.4f}", f"{numbers['ece_bins']} bins")
     shown["time"] = (seconds(m["seconds"]), "for the fits")
     cards = (
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd>{_whole(value)}<small>{escape(more)}</small></dd></div>"
         for name, (value, more) in shown.items()
     )
     return f"<dl class=numbers>{''.join(cards)}</dl>"
 
 
 def _figure(drawing: Drawing, notice: Notice) -> str:
-    """A figure for light and one for dark, inside the page; or why there is none."""
+    """A figure for light and for dark, inside the page; or why there is none."""
     kind = drawing.name.partition("-")[0]
-    file_format = _FORMATS.get(kind, "svg")
-    data = {}
-    for theme in THEMES:
-        with themed(theme):
-            try:
-                content = render(drawing.draw(), file_format)
-            except LinclassError as error:
-                notice(f"no {drawing.name} of {drawing.runs[0].id}: {error}")
-                return f"<p class=missing>no {escape(drawing.name)}: {escape(str(error))}</p>"
-        data[theme] = _uri(content, _TYPES[file_format])
-    alt = f"{', '.join(run.id for run in drawing.runs)}: {_ALT.get(kind, kind)}"
-    return (
-        f'<figure class="{escape(kind)}"><picture><source media="(prefers-color-scheme: dark)" '
-        f'srcset="{data["dark"]}"><img src="{data["light"]}" alt="{escape(alt)}"></picture></figure>'
-    )
+    alt = escape(f"{', '.join(run.id for run in drawing.runs)}: {_ALT.get(kind, kind)}")
+    try:
+        svg = inline_svg(_drawn(drawing, "light", "svg"), _drawn(drawing, "dark", "svg"), alt)
+        if svg is None or len(svg) > _LARGE:
+            light, dark = (_uri(_drawn(drawing, theme, "png"), "image/png") for theme in THEMES)
+            source = f'<source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+            svg = f'<picture>{source}<img src="{light}" alt="{alt}"></picture>'
+    except LinclassError as error:
+        notice(f"no {drawing.name} of {drawing.runs[0].id}: {error}")
+        return f"<p class=missing>no {escape(drawing.name)}: {escape(str(error))}</p>"
+    return f'<figure class="{escape(kind)}">{svg}</figure>'
+
+
+def _drawn(drawing: Drawing, theme: str, file_format: str) -> bytes:
+    with themed(theme):
+        return render(drawing.draw(), file_format)
 
 
 def _gallery(one: Evidence, notice: Notice) -> str:
@@ -174,7 +176,7 @@ def _picture(one: Mistake) -> str:
     return (
         f'<figure><img src="{_uri(buffer.getvalue(), "image/png")}" alt="{what}" title="{what}">'
         f"<figcaption>true <b>{escape(label(one.true, 60))}</b><br>"
-        f"predicted <b class=wrong>{escape(label(one.predicted, 60))}</b> {escape(one.sure)}"
+        f"predicted <b class=wrong>{escape(label(one.predicted, 60))}</b> {_whole(one.sure)}"
         "</figcaption></figure>"
     )
 
@@ -197,7 +199,7 @@ def _details(title: str, inner: str, shown: bool = False) -> str:
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(label(_text(cell), 200))}</td>' for cell in row)}</tr>" for row in rows
+        f"<tr>{''.join(f'<td>{_whole(label(_text(cell), 200))}</td>' for cell in row)}</tr>" for row in rows
     )
     return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
@@ -230,6 +232,11 @@ def _text(value: Any) -> str:
         shown = ", ".join(_text(item) for item in value[:_ITEMS])
         return shown + (f", … ({len(value)})" if len(value) > _ITEMS else "")
     return str(value)
+
+
+def _whole(text: str) -> str:
+    """Escaped, and a number and its unit are on one line, however narrow the page."""
+    return re.sub(r"(?<=\d) (?=(?:%|s)$)", "\u00a0", escape(text))
 
 
 def _uri(content: bytes, kind: str) -> str:

@@ -29,11 +29,15 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .2rem; }
 .numbers small { display: block; color: var(--muted); font-size: .78rem; font-weight: 400;
   min-height: 1.2em; }
 figure { margin: 1.4rem 0; overflow-x: auto; }
-figure img { display: block; max-width: 100%; height: auto; }
-.accuracy img, .loss img, .cv img, .curves img, .calibration img { width: min(100%, 44rem); }
-.compare img, .weights img, .confusion img { width: min(100%, 56rem); }
-.confusion img, .compare img, .weights img { min-width: 34rem; }
-.confusion img { max-width: none; }
+figure img, figure svg { display: block; max-width: 100%; height: auto; }
+figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
+figure svg .dark { display: none; }
+@media (prefers-color-scheme: dark) {
+  figure svg .dark { display: inline; } figure svg .light { display: none; }
+}
+:is(.accuracy, .loss, .cv, .curves, .calibration) :is(img, svg) { width: min(100%, 44rem); }
+:is(.compare, .weights, .confusion) :is(img, svg) { width: min(100%, 56rem); min-width: 34rem; }
+.confusion :is(img, svg) { max-width: none; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem;
   margin: .8rem 0 1.5rem; }
 .gallery figure { margin: 0; overflow: visible; }
@@ -46,7 +50,7 @@ table { border-collapse: collapse; margin: .6rem 0 1rem; font-size: .9rem;
   font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
-td { overflow-wrap: normal; min-width: 4rem; }
+td, thead th { overflow-wrap: normal; min-width: 4rem; }
 .facts td { overflow-wrap: anywhere; }
 .facts th { white-space: nowrap; }
 th { color: var(--muted); font-weight: 500; }

@@ -57,15 +57,16 @@ def test_a_page_has_everything_and_loads_nothing(one_run):
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in {"src", "srcset"}:
-                assert value.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,"))
+                assert value.startswith("data:image/png;base64,")
             if name == "href":
-                assert value.startswith("#run-")
+                assert value.startswith("data:image/png;base64," if tag == "image" else "#")
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+|http-equiv", "", text)
-    assert "url(" not in text
+    assert not re.search(r"url\((?!#)", text)
     figures = [attributes["class"] for tag, attributes in page.tags if tag == "figure" and attributes]
     own = ["confusion", "weights", "calibration"]
     assert figures == ["compare", "accuracy", "loss", *own, "cv", *own]
-    assert len([tag for tag, _ in page.tags if tag == "source"]) == len(figures)
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == len(figures)
+    assert re.search(r"predicted <b class=wrong>\w+</b> \+?[\d.]+(?:\u00a0%)?</figcaption>", text)
     for word in (
         "feature.pixels_per_cell",
         "model.l2",
@@ -77,7 +78,16 @@ def test_a_page_has_everything_and_loads_nothing(one_run):
     ):
         assert word in page.text
     accuracy = one_run("evaluate", "a", "--json").json["accuracy"]
-    assert f"{100 * accuracy:.2f} %" in page.text
+    assert f"{100 * accuracy:.2f}\u00a0%" in page.text
+
+
+def test_a_figure_that_is_too_large_as_an_svg_is_two_pictures(one_run, monkeypatch):
+    monkeypatch.setattr("linclass_cli.show.report._LARGE", 1000)
+    (path,) = one_run("report", "a").out.split()
+    page = Page(Path(path).read_text(encoding="utf-8"))
+    tags = [tag for tag, _ in page.tags]
+    assert "svg" not in tags
+    assert tags.count("source") == tags.count("picture") == 5
 
 
 def test_the_page_is_where_it_is_wanted_and_the_same_again(one_run):

@@ -81,7 +81,7 @@ def test_colours_differ_for_every_colour_vision(theme, kind):
 
 
 def test_numbers_are_black_or_white():
-    assert (readable_on("#FFFFFF"), readable_on("#08386B")) == ("#000000", "#FFFFFF")
+    assert (readable_on("#FFFFFF"), readable_on("#08386B")) == ("#010101", "#FFFFFF")
     assert all(contrast(readable_on(str(grey)), str(grey)) >= 4.5 for grey in np.linspace(0, 1, 101))
 
 

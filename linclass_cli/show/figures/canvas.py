@@ -20,11 +20,13 @@ FONT = 11
 HEADER = 0.62  # inches over the axes, for what is shown and of what
 _MARGIN = 0.12  # inches
 # The first two are Okabe and Ito's (2008). Each stands out from its paper, 3 to 1 at least (WCAG 2.2), and
-# from all others whatever the colour vision: CIEDE2000 above 11 after Machado et al. (2009).
+# from all others whatever the colour vision: CIEDE2000 above 11 after Machado et al. (2009). None is quite
+# black: matplotlib does not write that into an SVG, and a page could not turn it into another for the dark.
 _COLORS = {
-    "light": ("#0072B2", "#D55E00", "#00A36C", "#A02850", "#4B2A8C", "#5C3A00", "#000000"),
+    "light": ("#0072B2", "#D55E00", "#00A36C", "#A02850", "#4B2A8C", "#5C3A00", "#0A0A0A"),
     "dark": ("#56B4E9", "#E69F00", "#2E8B57", "#D96BA8", "#FFFFA0", "#C8321E", "#8A63FF"),
 }
+_BLACK = "#010101"
 _PAPER = {"light": "#FFFFFF", "dark": "#14171C"}
 _INK = {"light": "#1A1A1A", "dark": "#E8E8E8"}
 _MUTED = {"light": "#5F6368", "dark": "#9AA0A8"}
@@ -149,12 +151,12 @@ def is_dark() -> bool:
 
 
 def _theme() -> str:
-    return "light" if readable_on(paper()) == "#000000" else "dark"
+    return "light" if readable_on(paper()) == _BLACK else "dark"
 
 
 def readable_on(ground: Any) -> str:
     """Black or white, whichever can be read better on a colour."""
-    return max("#000000", "#FFFFFF", key=lambda color: contrast(color, ground))
+    return max(_BLACK, "#FFFFFF", key=lambda color: contrast(color, ground))
 
 
 def contrast(one: Any, other: Any) -> float:
