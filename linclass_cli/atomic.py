@@ -53,6 +53,8 @@ def disk_errors(path: Path, need: int | None = None) -> Iterator[None]:
     except LinclassError:
         raise
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         raise ResourceError(_explain(error, real_path(path), need)) from error
 
 

@@ -36,6 +36,7 @@ from linclass_cli.commands.completion import quick_completion
 from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import COMMON_FLAGS, paragraphs
 from linclass_cli.errors import LinclassError, ResourceError, did_you_mean
+from linclass_cli.memory import address_space, is_shortage, shortage, spare_address_space
 from linclass_cli.show.streams import silence_stdout
 from linclass_cli.show.tables import notice, print_line
 from linclass_cli.signals import Stopped, farewell, unwinding
@@ -98,15 +99,17 @@ class Program(Group):
             # Whoever read our output has left; nothing more can be said there.
             silence_stdout()
             raise Exit(0) from None
-        except OSError as error:
+        except (MemoryError, ImportError, RuntimeError, OSError) as error:
+            if is_shortage(error):
+                notice(f"error: {shortage()}")
+                raise Exit(ResourceError.exit_code) from error
+            if not isinstance(error, OSError):
+                raise
             # Whatever no stage has named: a folder that may not be searched, a name too long, a full disk
             # behind stdout.
             silence_stdout()
             where = f" {error.filename}" if error.filename else ""
             notice(f"error: cannot read or write{where}: {(error.strerror or str(error)).lower()}")
-            raise Exit(ResourceError.exit_code) from error
-        except MemoryError as error:
-            notice("error: not enough memory for this; try fewer images or a smaller feature")
             raise Exit(ResourceError.exit_code) from error
 
 
@@ -187,9 +190,18 @@ def main() -> None:
         # A terminal that lacks a character shows another one in its place.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    spare_address_space()
     try:
         with unwinding():
             app(prog_name="linclass")
+    except SystemExit as end:
+        if address_space() is None:
+            raise
+        # Libraries that got no memory may end the process in a crash, when it is they that end it.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
     except Stopped as stopped:
         notice(farewell(stopped.number))
         os._exit(128 + stopped.number)  # not waiting for threads, which may be compiling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 from linclass_cli.atomic import discard
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
+from linclass_cli.data.registry import DATASETS
 from linclass_cli.errors import InputError
 from linclass_cli.features import Extractor, describe_extractor, make_extractor
 from linclass_cli.locks import holding, lock_path
+from linclass_cli.memory import require
 from linclass_cli.partial import Partial, partial_folder
 from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.store import (
     Array,
     Features,
     describe_feature,
+    feature_bytes,
     feature_path,
     load_features,
     make_key,
@@ -105,10 +109,11 @@ def extract(
     def wait(who: str) -> None:
         notice(f"{who} is extracting these features ({what}): waiting for it")
 
+    d = plan.extractor.dim(plan.info.image_shape)
+    _require_memory(plan, d)
     with holding(lock_path(plan.path), wait):
         if plan.path.is_file() and not force:
             return _cached(plan, began)
-        d = plan.extractor.dim(plan.info.image_shape)
         if plan.info.kind == "vectors":
             with at_work(NOTHING):
                 fill, sizes = _copying(plan, config, advance)
@@ -118,6 +123,21 @@ def extract(
             computed = _compute(plan, config, advance, force, notice)
     seconds = time.perf_counter() - began
     return _report(plan, d, seconds, computed / seconds)
+
+
+def _require_memory(plan: Plan, d: int) -> None:
+    """Raise ResourceError where images and features surely do not fit."""
+    info = plan.info
+    n = info.n_train + info.n_test
+    images = n * math.prod(info.image_shape) * (4 if info.kind == "vectors" else 1)
+    features = {"features": feature_bytes(n, d)}
+    name = "vectors" if info.kind == "vectors" else "images"
+    what = f"extracting {plan.extractor.name} of {info.name}"
+    # The images of known datasets are put together in memory; imported ones are pages of their files.
+    if info.name in DATASETS:
+        require(what, {name: images}, features)
+    else:
+        require(what, {}, {name: images, **features})
 
 
 def _cached(plan: Plan, began: float) -> Extracted:

@@ -18,11 +18,14 @@ import numpy as np
 from linclass_cli import kernel_cache
 from linclass_cli.compilation import COMPILATION
 from linclass_cli.machine_code import link
+from linclass_cli.memory import leave_room
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _C, _F, _ALIGNED, _WRITEABLE = 0x1, 0x2, 0x100, 0x400  # NumPy's flags of an array
 _A = np.ndarray
+# Address space that a kernel takes, at the most: 1 MB and 71 MB were measured.
+_TO_LINK, _TO_COMPILE = 16 << 20, 128 << 20
 
 _preparing = threading.RLock()
 
@@ -85,6 +88,7 @@ class Kernel:
         code = kernel_cache.find(name)
         if code is None:
             return None
+        leave_room(_TO_LINK)
         try:
             linked = link(self.function, code)
         except (ImportError, AttributeError, KeyError, RuntimeError):  # Numba is not as we know it
@@ -95,6 +99,7 @@ class Kernel:
     def _compile(self, name: str | None, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         if COMPILATION.begins is not None:
             COMPILATION.begins()
+        leave_room(_TO_COMPILE)
         began = time.perf_counter()
         from linclass_cli.compiler import compile_for, dispatcher
 

@@ -95,13 +95,21 @@ def _record(
     from linclass_cli.class_weights import load_weighting
     from linclass_cli.extract import obtain_features, plan_features
     from linclass_cli.groups import load_groups
+    from linclass_cli.learn.footprint import require_fit
+    from linclass_cli.memory import spilling
     from linclass_cli.runs import save_run
+    from linclass_cli.store import feature_bytes
     from linclass_cli.threads import use_threads
 
     # What files say is looked at before features are extracted.
-    info = plan_features(config).info
+    plan = plan_features(config)
+    info, d = plan.info, plan.extractor.dim(plan.info.image_shape)
     load_groups(config.split.groups, info.n_train)
     load_weighting(config.model.class_weight, info.classes)
+    require_fit(info, d, config, kind)
+    spills = spilling(feature_bytes(info.n_train, d))
+    if spills:
+        notice(spills)
     tracker = _tracker(log, config)
     with use_threads(config.threads) as threads, claim(config.cache, name) as run:
         with bar(f"extract {config.feature.name}", "images") as advance:

@@ -11,8 +11,10 @@ import numpy as np
 
 from linclass_cli.config import Config, config_of
 from linclass_cli.errors import InputError
-from linclass_cli.extract import Advance, obtain_features, silent
+from linclass_cli.extract import Advance, obtain_features, plan_features, silent
+from linclass_cli.memory import require
 from linclass_cli.runs import Model, Run, load_model, load_run
+from linclass_cli.store import feature_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _ROWS = 4096  # scored at a time
@@ -79,6 +81,7 @@ def score_run(
     """
     run, model = load_run(Path(cache_dir), name), load_model(Path(cache_dir), name)
     config = run_config(run, cache_dir, data)
+    _require_memory(config, model, part)
     plan, features = obtain_features(config, advance, notice)
     if plan.info.classes != model.classes:
         raise InputError(
@@ -87,6 +90,15 @@ def score_run(
         )
     block = features.train if part == "train" else features.test
     return Scored(run, model, config, linear_scores(model, block.X), block.y)
+
+
+def _require_memory(config: Config, model: Model, part: str) -> None:
+    """Raise ResourceError where the features and the scores surely do not fit."""
+    info = plan_features(config).info
+    k, d = model.weight.shape
+    n = info.n_train if part == "train" else info.n_test
+    features = {"features": feature_bytes(info.n_train + info.n_test, d)}
+    require(f"scoring {info.name}", {"scores": 4 * n * k}, features)
 
 
 def _few(classes: tuple[str, ...]) -> str:

@@ -72,6 +72,11 @@ def feature_path(cache: Path, meta: dict[str, Any]) -> Path:
     return cache / "features" / name
 
 
+def feature_bytes(n: int, d: int) -> int:
+    """The bytes of the features and labels of n images."""
+    return n * (4 * d + 8)
+
+
 def write_features(
     path: Path,
     meta: dict[str, Any],
@@ -86,7 +91,7 @@ def write_features(
     """
     shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in _PARTS}
     shapes |= {f"{part}/labels": (sizes[part],) for part in _PARTS}
-    need = sum(4 * n * d + 8 * n for n in sizes.values()) + 16 * _PAGE + _HEADER
+    need = feature_bytes(sum(sizes.values()), d) + 16 * _PAGE + _HEADER
     with replacing(path, need) as temporary:
         # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
         # whether it is there, and taken after HDF5 has laid the file out, to keep it.
@@ -106,7 +111,7 @@ def write_features(
         step("write", temporary)
         _record_checksums(temporary, sums)
         step("write", temporary)
-        _write_header(temporary, meta, places)
+        _write_header(pages, meta, places)
 
 
 def load_features(path: Path, meta: dict[str, Any]) -> Features:
@@ -192,8 +197,7 @@ def _record_checksums(path: Path, sums: dict[str, str]) -> None:
         file.attrs.modify("checksums", np.bytes_(canonical_json(sums)))
 
 
-def _write_header(path: Path, meta: dict[str, Any], places: dict[str, Any]) -> None:
-    pages = np.memmap(path, np.uint8, "r+")
+def _write_header(pages: np.memmap[Any, Any], meta: dict[str, Any], places: dict[str, Any]) -> None:
     header = {
         "meta": meta,
         "places": places,

@@ -18,6 +18,7 @@ from linclass_cli.commands.completion import choices_of, completer, completer_of
 from linclass_cli.commands.deferred import defer
 from linclass_cli.config import Config, leaves
 from linclass_cli.errors import InputError, did_you_mean
+from linclass_cli.memory import load_numpy
 from linclass_cli.sections import Setting
 from linclass_cli.show.tables import notice, print_json
 
@@ -34,6 +35,9 @@ _PANELS = {
     "cv": "Validation",
 }
 _COMMON = "Every command takes"
+# The modules of commands that load less, or more, than the others.
+_WITHOUT_NUMPY = {"config", "runs", "doctor"}
+_WITH_KERNELS = {"extract", "train", "cv", "predict", "demo", "warmup", "gradcheck"}
 COMMON_FLAGS = ("--cache-dir", "--threads", "--config", "--preset", "--json", "--quiet")
 
 
@@ -100,6 +104,9 @@ def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> C
     def run(**given: Any) -> None:
         for p in own:
             _check_choice(p, given[p.name])
+        module = function.__module__.rpartition(".")[2]
+        if module not in _WITHOUT_NUMPY:
+            load_numpy(kernels=module in _WITH_KERNELS)
         session = _begin(given, keys)
         function(session, **{p.name: given[p.name] for p in own})
 

@@ -24,10 +24,17 @@ from linclass_cli.atomic import allocate, step, write_bytes, write_json, write_n
 from linclass_cli.data.info import MANIFEST, DatasetInfo, dataset_folder, sha256_of
 from linclass_cli.data.own import ARRAYS, FORMAT, SOURCES, Description, content_digest, read_own
 from linclass_cli.errors import IntegrityError, ResourceError
+from linclass_cli.memory import require
 from linclass_cli.seal import seal
 
 Part = tuple[NDArray[Any], NDArray[np.int64]]
 _BLOCK = 256  # rows copied at a time
+
+
+def require_rows(n: int, row: int) -> None:
+    """Raise ResourceError where n rows of so many bytes surely do not fit while they are imported."""
+    # They wait in one file, and half of them at least go to the next; of each a label and a digest is held.
+    require(f"importing {n:,} rows", {"labels and digests": 80 * n}, {"rows": n * row + n * row // 2})
 
 
 def mapped(file: Path, shape: tuple[int, ...], kind: np.dtype[Any], offset: int = 0) -> NDArray[Any]:

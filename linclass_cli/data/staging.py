@@ -5,6 +5,7 @@ The split can only be made when all rows are known. So they wait on the disk, no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.data.folders import Item, Listing
-from linclass_cli.data.imported import mapped
+from linclass_cli.data.imported import mapped, require_rows
 from linclass_cli.data.info import Advance
 from linclass_cli.data.pictures import Frame, Look, look_at, read_picture
 from linclass_cli.errors import InputError, MissingError
@@ -89,6 +90,7 @@ def stage_pictures(listing: Listing, wish: Wish, file: Path, what: str, advance:
         complain()
         raise InputError(f"{what}: none of its {len(listing.items)} files is a picture that can be read")
     frame = _frame([one for one in looks if one is not None], wish)
+    require_rows(len(seen), math.prod(frame.shape))
     rows = mapped(file, (len(seen), *frame.shape), np.dtype(np.uint8))
     done = np.zeros(len(seen), np.bool_)
 

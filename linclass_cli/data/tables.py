@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from linclass_cli.data.arrays import Stored
 from linclass_cli.data.folders import PARTS
-from linclass_cli.data.imported import mapped
+from linclass_cli.data.imported import mapped, require_rows
 from linclass_cli.data.info import Advance
 from linclass_cli.data.labels import class_name, label_texts, shown
 from linclass_cli.data.pictures import Frame, fit_pixels
@@ -140,6 +141,7 @@ def stage_tables(tables: list[Table], wish: Wish, file: Path, advance: Advance) 
             raise InputError(f"{table.rows}: its rows have another shape than those of {first}")
     images = first.kind == np.uint8 and len(first.shape) in (3, 4)
     take, shape, kind = _images(first, wish) if images else _vectors(first)
+    require_rows(len(labels), math.prod(shape) * kind.itemsize)
     rows, start = mapped(file, (len(labels), *shape), kind), 0
     for table in tables:
         begin = start

@@ -12,13 +12,19 @@ from linclass_cli.learn.objective import Part, scaled
 
 # Beyond this many features the eigendecomposition costs more than it saves; the diagonal has to do.
 MOST_EIGEN = 2048
+_ROWS = 1024
 
 
 def gram(part: Part) -> Array:
     """X'X / m of the scaled features of a part, float64 (d, d); beyond MOST_EIGEN features its diagonal."""
-    X = scaled(part, slice(None))
-    square = np.einsum("ij,ij->j", X, X) if part.d > MOST_EIGEN else X.T @ X
-    return np.asarray(square, np.float64) / part.m
+    if part.d <= MOST_EIGEN:
+        X = scaled(part, slice(None))
+        return np.asarray(X.T @ X, np.float64) / part.m
+    diagonal = np.zeros(part.d)
+    for start in range(0, part.m, _ROWS):  # with so many features a copy of all rows would be as large as X
+        X = scaled(part, slice(start, start + _ROWS))
+        diagonal += np.einsum("ij,ij->j", X, X)
+    return diagonal / part.m
 
 
 class Gram:

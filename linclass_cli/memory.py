@@ -1,0 +1,201 @@
+"""How much memory there is, and how much is wanted: said before the work, not met in the middle of it.
+
+There are two kinds of limits. Address space (``ulimit -v``) counts everything that is mapped, pages of files
+among it. What a container or the machine has counts what must stay in memory, and a file's pages need not.
+Estimates are what work takes at the least: it is refused only where it cannot succeed, and what goes beyond
+ends in a MemoryError, which the command line turns into the same kind of line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from linclass_cli.errors import ResourceError
+
+# Address space that numpy takes to load, with the room that its BLAS works in, measured with one thread.
+_NUMPY = 120 << 20
+# What the smallest piece of work takes besides its data: 7 to 14 MB were measured.
+_WORK = 7_000_000
+# What says, in the words of a library, that it got no memory.
+_SIGNS = ("allocate memory", "failed to map segment", "start new thread", "load shared object", "bad_alloc")
+_awaited: dict[str, int] = {}  # modules that will be loaded, and the bytes of their libraries
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's mallopt
+
+
+@dataclass(frozen=True)
+class Left:
+    """Bytes that are left, of what, and how there would be more."""
+
+    bytes: int
+    where: str
+    mend: str
+
+
+def require(what: str, held: Mapping[str, int], mapped: Mapping[str, int] | None = None) -> None:
+    """Raise ResourceError where there is surely less memory than ``what`` takes.
+
+    held, mapped: bytes by what they are; what stays in memory, and what are pages of files.
+    """
+    held = {**held, "work": _WORK}
+    everything = {**_to_come(), **(mapped or {}), **held}
+    for left, parts in ((address_space(), everything), (physical(), held)):
+        if left is not None and sum(parts.values()) > left.bytes:
+            raise ResourceError(f"{_lacking(what, left, parts)}, or take fewer images or a smaller feature")
+
+
+def _lacking(what: str, left: Left, parts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name} {size(count)}" for name, count in parts.items() if count >= 10**6)
+    total, there = size(sum(parts.values())), size(max(0, left.bytes))
+    return (
+        f"{what} takes at least {total} of memory ({shown}), and {there} are left {left.where}: {left.mend}"
+    )
+
+
+def spilling(mapped: int) -> str:
+    """What to tell where so many bytes of a file cannot stay in memory; empty where they can."""
+    left = physical()
+    if left is None or mapped <= left.bytes:
+        return ""
+    return (
+        f"note: the features take {size(mapped)}, and {size(max(0, left.bytes))} are left {left.where}: "
+        "every pass reads them from the disk again"
+    )
+
+
+def size(count: int) -> str:
+    """Bytes in MB or GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
+
+
+def address_space() -> Left | None:
+    """What ``ulimit -v`` leaves to this process; None without a limit, or where nobody says what is used."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return None
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        return Left(limit - used, f"of the address space (ulimit -v {limit >> 10})", "raise that limit")
+    return None
+
+
+def physical(root: Path = Path("/")) -> Left | None:
+    """What the machine, or the container that this runs in, has left; None where nobody says."""
+    where, mend = "under the memory limit of this container", "raise that limit"
+    found = [Left(count, where, mend) for count in _containers(root)]
+    memory = _numbers(root / "proc/meminfo", ":")
+    if "MemAvailable" in memory:
+        free = memory["MemAvailable"] + memory.get("SwapFree", 0)
+        found.append(Left(free << 10, "on this machine", "free some"))
+    return min(found, key=lambda left: left.bytes, default=None)
+
+
+def _containers(root: Path) -> Iterator[int]:
+    """Bytes left under each limit of the control groups that this process is in."""
+    swap = _numbers(root / "proc/meminfo", ":").get("SwapFree", 0) << 10
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, place = line.split(":", 2)
+            if controllers == "":
+                base, names, prefix = root / "sys/fs/cgroup", ("memory.max", "memory.current"), ""
+            elif "memory" in controllers.split(","):
+                base, prefix = root / "sys/fs/cgroup/memory", "total_"
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            else:
+                continue
+            folder = base / place.lstrip("/")
+            # In a container the place may be one that only its host knows; its own limit is at the top.
+            for one in (folder, *(above for above in folder.parents if above.is_relative_to(base))):
+                with contextlib.suppress(OSError, ValueError):
+                    limit, used = (int((one / name).read_text()) for name in names)
+                    stat = _numbers(one / "memory.stat", " ")
+                    files = sum(stat.get(f"{prefix}{kind}_file", 0) for kind in ("active", "inactive"))
+                    yield limit - used + files + stat.get("slab_reclaimable", 0) + swap
+
+
+def _numbers(path: Path, between: str) -> dict[str, int]:
+    """The lines "name number" of a file; none where it cannot be read."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            name, _, rest = line.partition(between)
+            with contextlib.suppress(ValueError, IndexError):
+                found[name] = int(rest.split()[0])
+    return found
+
+
+def spare_address_space() -> None:
+    """Where address space is limited, let threads and libraries take no more of it than they use.
+
+    To be called before there are threads. OpenBLAS would end the process, or interrupt it, if it got no
+    memory for its threads; it is left one, which is all that linclass uses.
+    """
+    if address_space() is None:
+        return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import ctypes
+
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)  # not 64 MB for each thread
+
+
+def _to_come() -> dict[str, int]:
+    """Bytes of libraries that will be loaded, and are not yet."""
+    return {name.partition(".")[0]: count for name, count in _awaited.items() if name not in sys.modules}
+
+
+def load_numpy(kernels: bool) -> None:
+    """Where address space is limited, load numpy while there is enough; ``kernels``: LLVM comes later.
+
+    Raises ResourceError where the libraries do not fit: they might end the process without a word.
+    """
+    left = address_space()
+    if left is None:
+        return
+    if kernels:
+        with contextlib.suppress(OSError):
+            _awaited["llvmlite.binding"] = _llvm().stat().st_size
+    parts = {"numpy": _NUMPY, **_to_come()}
+    if sum(parts.values()) > left.bytes:
+        raise ResourceError(_lacking("loading the libraries", left, parts))
+    import numpy as np
+
+    square = np.ones((512, 512), np.float32)
+    _ = square @ square  # BLAS takes the room that it works in now, while it is there
+
+
+def leave_room(count: int) -> None:
+    """Raise MemoryError where fewer bytes of address space are left: LLVM would end the process."""
+    left = address_space()
+    if left is not None and left.bytes < count:
+        raise MemoryError
+
+
+def _llvm() -> Path:
+    spec = find_spec("llvmlite")
+    return Path(spec.origin if spec and spec.origin else "llvmlite").parent / "binding" / "libllvmlite.so"
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, says that there was no memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(error, ImportError | OSError | RuntimeError) and any(s in str(error) for s in _SIGNS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def shortage() -> str:
+    """What to say where there was no memory in the middle of the work."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    why = f" in the address space (ulimit -v {limit >> 10})" if limit != resource.RLIM_INFINITY else ""
+    return f"not enough memory{why} for this; raise the limit, or take fewer images or a smaller feature"
