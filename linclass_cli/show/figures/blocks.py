@@ -60,7 +60,7 @@ def _prepare(figure: Figure, columns: int, lines: int) -> int:
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, 0, 1, 1), w_pad=0.05, h_pad=0.05)
-    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    bars = [image.colorbar for axes in figure.axes for image in axes.get_images() if image.colorbar]
     for bar in bars:
         bar.remove()
     flat = [axes for axes in figure.axes if axes.get_images()]
