@@ -162,13 +162,18 @@ def load_model(cache: Path, name: str) -> Model:
 def list_runs(cache: Path) -> list[str]:
     """The names of the finished runs, run2 before run10."""
     folder = runs_folder(cache)
-    names = (
-        [path.name for path in folder.iterdir() if (path / "run.json").is_file()] if folder.is_dir() else []
-    )
+    names = [path.name for path in folder.iterdir() if _has_record(path)] if folder.is_dir() else []
     return sorted(
         (name for name in names if NAME.fullmatch(name)),
         key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)],
     )
+
+
+def _has_record(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError:  # a folder that may not be looked into: whoever reads the run says so
+        return True
 
 
 def every_run(cache: Path) -> list[str]:

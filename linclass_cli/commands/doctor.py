@@ -56,6 +56,8 @@ def _show(facts: dict[str, Any], findings: list[dict[str, str]]) -> None:
 
 
 def _cache_line(cache: dict[str, Any]) -> str:
+    if "runs" not in cache:
+        return f"{cache['path']}: see below"
     if not cache["exists"]:
         return f"{cache['path']}: not there yet, the first command makes it"
     held = [

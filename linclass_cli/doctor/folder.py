@@ -11,7 +11,7 @@ from typing import Any
 from linclass_cli.claims import runs_folder
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.doctor import Finding, Level
-from linclass_cli.errors import IntegrityError, LinclassError, MissingError
+from linclass_cli.errors import IntegrityError, LinclassError, MissingError, ResourceError
 from linclass_cli.inventory import list_cache
 from linclass_cli.runs import list_runs, load_run
 from linclass_cli.temporary import left_over
@@ -24,17 +24,24 @@ def cache_folder(cache: Path) -> tuple[dict[str, Any], list[Finding]]:
     facts: dict[str, Any] = {"path": str(cache), "exists": cache.is_dir()}
     there = next(path for path in (cache, *cache.absolute().parents) if path.exists())
     findings: list[Finding] = []
-    if cache.exists() and not cache.is_dir():
-        mend = "move it, or name another --cache-dir"
-        findings.append(Finding("lacking", f"{cache} is a file, not a folder", mend))
-        return facts, findings
-    if not os.access(there, os.W_OK | os.X_OK):
+    if os.path.lexists(cache) and not cache.is_dir():
+        what = "a file, not a folder" if cache.exists() else "a link to a folder that is not there"
+        return facts, [Finding("lacking", f"{cache} is {what}", "move it, or name another --cache-dir")]
+    if os.access(there, os.R_OK | os.X_OK) and not os.access(there, os.W_OK):
         mend = "change its permissions, or name another --cache-dir"
         findings.append(Finding("lacking", f"{there} cannot be written", mend))
     facts["free_bytes"] = shutil.disk_usage(there).free
     if facts["free_bytes"] < _LITTLE:
         what = f"{facts['free_bytes'] / 1e6:.0f} MB are free for {cache}; CIFAR-10 and its features take 400"
         findings.append(Finding("warning", what, "free some, or name another --cache-dir"))
+    unreadable = _unreadable(cache)
+    if unreadable:
+        first, more = unreadable[0], len(unreadable) - 1
+        what = f"{first} cannot be read{f', nor can {more} more' if more else ''}"
+        mend = f"`chmod -R u+rwX {first}`, if it is yours, or name another --cache-dir"
+        findings.append(Finding("lacking", what, mend))
+    if any(path.is_dir() for path in unreadable):
+        return facts, findings  # what is in there would only be guessed at
     entries = list_cache(cache)
     runs = list_runs(cache)
     facts |= {
@@ -44,7 +51,8 @@ def cache_folder(cache: Path) -> tuple[dict[str, Any], list[Finding]]:
         "bytes": _size(cache),
         "left_over": _left_over(cache),
     }
-    findings += _damage(cache, entries, runs)
+    readable = [entry for entry in entries if entry["path"] not in unreadable]
+    findings += _damage(cache, readable, runs)
     if facts["left_over"]:
         first, more = facts["left_over"][0], len(facts["left_over"]) - 1
         findings.append(
@@ -79,8 +87,19 @@ def _complaint(look: Any) -> list[Finding]:
         kind: Level = "damaged" if isinstance(error, IntegrityError) else "lacking"
         if isinstance(error, MissingError):  # a download that was interrupted
             kind = "warning"
-        return [Finding(kind, what, mend or "see above")]
+        if not isinstance(error, ResourceError):  # of what cannot be read, more has been said
+            return [Finding(kind, what, mend or "see above")]
     return []
+
+
+def _unreadable(cache: Path) -> list[Path]:
+    """The folders that this user may not look into, and then the files that may not be read."""
+    shut = [] if not cache.is_dir() or os.access(cache, os.R_OK | os.X_OK) else [cache]
+    files = []
+    for place, inner, names in os.walk(cache):
+        shut += [Path(place) / name for name in inner if not os.access(Path(place) / name, os.R_OK | os.X_OK)]
+        files += [Path(place) / name for name in names if not os.access(Path(place) / name, os.R_OK)]
+    return sorted(shut) + sorted(files)
 
 
 def _left_over(cache: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -92,9 +93,33 @@ def test_a_cache_that_is_a_file(linclass):
 
 def test_a_cache_that_cannot_be_written(linclass, monkeypatch):
     """Root may write everywhere, so the operating system's refusal is put in its mouth."""
-    monkeypatch.setattr("linclass_cli.doctor.folder.os.access", lambda *_: False)
+    monkeypatch.setattr("linclass_cli.doctor.folder.os.access", lambda _, mode: not mode & os.W_OK)
     result = linclass("doctor")
     assert (result.code, "cannot be written" in result.error) == (6, True)
+
+
+def test_a_cache_that_is_a_link_to_nowhere(linclass):
+    Path("cache").symlink_to("nowhere")
+    result = linclass("doctor")
+    assert (result.code, "is a link to a folder that is not there" in result.error) == (6, True)
+
+
+@pytest.mark.parametrize("what", ["features/*.h5", "runs/run1", "runs/run1/run.json", "runs", "."])
+def test_what_may_not_be_read_is_one_finding_and_no_damage(linclass, monkeypatch, what):
+    """Root may read everything, so the refusal is put in the operating system's mouth here, too."""
+    linclass("train", *FAST, "--loss", "ridge")
+    (path,) = Path("cache").glob(what) if what != "." else [Path("cache")]
+    access = os.access
+    monkeypatch.setattr(
+        "linclass_cli.doctor.folder.os.access", lambda at, mode: Path(at) != path and access(at, mode)
+    )
+    result = linclass("doctor", "--json")
+    assert result.code == 6
+    assert f"{path} cannot be read; `chmod -R u+rwX {path}`" in result.error
+    assert [one["level"] for one in json.loads(result.out)["findings"] if one["level"] != "note"] == [
+        "lacking"
+    ]
+    assert "DAMAGED" not in linclass("doctor").out
 
 
 def test_kernels_that_will_not_be_loaded(linclass, tmp_path):

@@ -116,6 +116,22 @@ def test_remove_asks_first(trained, monkeypatch):
     assert [path.name for path in Path("cache/runs").iterdir()] == ["run10"]
 
 
+def test_a_run_that_may_not_be_looked_into_is_passed_over(trained, monkeypatch):
+    def refused(real):
+        def ask(path, *more):
+            if "run2" in path.parts:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *more)
+
+        return ask
+
+    for name in ("is_file", "read_bytes"):
+        monkeypatch.setattr(Path, name, refused(getattr(Path, name)))
+    result = trained("runs", "list", "--json")
+    assert [run["run"] for run in result.json] == ["a", "run1", "run10"]
+    assert "warning: cannot read cache/runs/run2/run.json" in result.err
+
+
 def test_ctrl_c_at_the_question_is_told_on_a_line_of_its_own(trained, monkeypatch, capsys):
     class Interrupted(io.StringIO):
         def readline(self):
