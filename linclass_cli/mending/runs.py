@@ -1,8 +1,8 @@
 """Damaged runs: a flipped bit is found, and the model is trained again, if that gives the very same one.
 
 The sha256 in run.json tells: only a model that has it takes the place of the damaged one. The history holds
-times, so no second fit gives its bytes; where the model and every number of the record came out the same, the
-history of that fit is taken, run.json says so, and the damaged one is kept beside it.
+times, so no second fit gives its bytes; where the model came out the same, and the record's numbers agree,
+the history of that fit is taken, run.json says so, and the damaged one is kept beside it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from linclass_cli import __version__
 from linclass_cli.atomic import write_bytes
 from linclass_cli.claims import runs_folder
 from linclass_cli.config import Config
@@ -97,7 +99,7 @@ def _retrain(path: Path, record: dict[str, Any], lost: list[str], cache: Path, w
         outcome = _fit(run, cache, wish)
         here = environment(threads)
     files = record_files(outcome)
-    if not matches(record["files"][MODEL])(files[MODEL]) or _facts(outcome.metrics) != _facts(run.metrics):
+    if not matches(record["files"][MODEL])(files[MODEL]):
         others = [key for key in here if key != "threads" and here[key] != run.environment.get(key)]
         why = ", ".join(f"{key} {run.environment.get(key)} then, {here[key]} now" for key in others)
         raise IntegrityError(
@@ -107,10 +109,15 @@ def _retrain(path: Path, record: dict[str, Any], lost: list[str], cache: Path, w
         )
     if MODEL in lost:
         write_bytes(path / MODEL, files[MODEL])
-    if HISTORY in lost:
-        _replace_history(path, record, files[HISTORY])
-        return "trained again: the model has the recorded sha256; the history's times are of the new fit"
-    return "trained again: the model has the recorded sha256"
+    if HISTORY not in lost:
+        return "trained again: the model has the recorded sha256"
+    if not _agree(run.metrics, json.loads(json.dumps(outcome.metrics))):
+        raise IntegrityError(
+            f"{path}: the same fit gave the recorded model, but other numbers than run.json has: {HISTORY} "
+            f"is left as it was; `linclass runs remove {path.name}{at_cache(cache)}` removes the run"
+        )
+    _replace_history(path, record, files[HISTORY])
+    return "trained again: the model has the recorded sha256; the history's times are of the new fit"
 
 
 def _fit(run: Run, cache: Path, wish: Wish) -> Outcome:
@@ -140,9 +147,15 @@ def _start(kind: str, config: Config) -> Callable[..., Generator[Any, None, Outc
     return nested_cross_validate if config.cv.nested else cross_validate
 
 
-def _facts(metrics: dict[str, Any]) -> Any:
-    """What a fit found, as the record has it, without how long it took."""
-    return json.loads(json.dumps({key: value for key, value in metrics.items() if key != "seconds"}))
+def _agree(then: Any, now: Any) -> bool:
+    """Whether a fit found what another did, whose numbers may be rounded in another way; times aside."""
+    if isinstance(then, dict):
+        return all(key in now and _agree(then[key], now[key]) for key in then if key != "seconds")
+    if isinstance(then, list):
+        return len(then) == len(now) and all(map(_agree, then, now))
+    if isinstance(then, float) and isinstance(now, float):
+        return math.isclose(then, now, rel_tol=1e-6)
+    return bool(then == now)
 
 
 def _replace_history(path: Path, record: dict[str, Any], history: bytes) -> None:
@@ -151,6 +164,6 @@ def _replace_history(path: Path, record: dict[str, Any], history: bytes) -> None
         write_bytes(aside, (path / HISTORY).read_bytes())
     write_bytes(path / HISTORY, history)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    note = f"{HISTORY} is of the same fit, made again on {today}: its times are not those of the first"
+    note = f"{HISTORY} is of the same fit, made again on {today} by linclass {__version__}; so are its times"
     files = {**record["files"], HISTORY: hashlib.sha256(history).hexdigest()}
     write_bytes(path / RECORD, seal({**record, "format": 2, "files": files, "repaired": note}))

@@ -14,7 +14,7 @@ from linclass_cli.learn import fit
 from linclass_cli.mending import runs
 from linclass_cli.mending.features import find_meta
 from linclass_cli.runs import load_model, load_run
-from linclass_cli.seal import unseal
+from linclass_cli.seal import seal, unseal
 from linclass_cli.store import feature_path, write_features
 from tests.commands.test_line import FAST
 from tests.faults.rot import flips
@@ -241,6 +241,21 @@ def test_another_model_than_the_recorded_one_takes_no_place(linclass, trained, m
     assert "gave another model than the record's (cpu" in said
     assert "Z80 now); all is left as it was" in said
     assert tree() == before
+
+
+def test_a_history_whose_numbers_do_not_agree_is_not_taken(linclass, trained):
+    (RUN / "history.jsonl").write_bytes(b"")
+    record = unseal((RUN / "run.json").read_bytes())
+    record["metrics"]["test_loss"] *= 1 + 1e-9  # another version may round in another way
+    (RUN / "run.json").write_bytes(seal(record))
+    whole = tree()
+    record["metrics"]["test_loss"] *= 1.01
+    (RUN / "run.json").write_bytes(seal(record))
+    before = tree()
+    assert "but other numbers" in repaired(linclass, "--retrain", code=5)["run1"]["done"]
+    assert tree() == before
+    (RUN / "run.json").write_bytes(whole[RUN / "run.json"])
+    assert "of the new fit" in repaired(linclass, "--retrain")["run1"]["done"]
 
 
 def test_a_record_of_which_the_rest_is_unknown_stays_as_it_is(linclass, trained):
