@@ -10,7 +10,7 @@ from linclass_cli.claims import runs_folder
 from linclass_cli.data.manifest import MANIFEST, damaged_members, dataset_folder, manifest_is_intact
 from linclass_cli.data.own import ARRAYS, damaged_files, import_command, imported_names, read_own
 from linclass_cli.data.registry import DATASETS
-from linclass_cli.errors import LinclassError
+from linclass_cli.errors import LinclassError, at_cache
 from linclass_cli.runs import every_run, load_run
 from linclass_cli.store import list_features, open_features
 
@@ -75,7 +75,8 @@ def problem_of(entry: dict[str, Any], cache: Path) -> str | None:
             return None
         what = ", ".join(damaged) or "dataset.json"
         return (
-            f"{entry['path']}: {what} is damaged or missing; `linclass download {spec.name}` fetches it again"
+            f"{entry['path']}: {what} is damaged or missing; "
+            f"`linclass download {spec.name}{at_cache(cache)}` fetches it again"
         )
     try:
         if entry["kind"] == "run":
@@ -91,7 +92,7 @@ def _own_problem(entry: dict[str, Any], cache: Path) -> str | None:
     if not (entry["path"] / MANIFEST).exists():
         return (
             f"{entry['path']}: {MANIFEST} is missing; move the folder away, and "
-            f"`{import_command('PATH', entry['name'])}` imports the dataset again"
+            f"`{import_command('PATH', entry['name'], cache)}` imports the dataset again"
         )
     try:
         about = read_own(entry["name"], cache)

@@ -142,7 +142,8 @@ def _follow(repairs: Iterator[dict[str, Any]], session: Session) -> list[dict[st
     found: dict[Any, dict[str, Any]] = {}
     for one in repairs:
         if one["done"] is None:
-            session.notice(f"{one['problem']}\n  will {one['will']}")
+            session.notice(one["problem"])
+            session.notice(f"  will {one['will']}")
         found[one["path"]] = one
     return [*found.values()]
 

@@ -20,7 +20,7 @@ from linclass_cli.data.info import (
 )
 from linclass_cli.data.own import read_own
 from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec, dataset_digest
-from linclass_cli.errors import IntegrityError, MissingError, ResourceError
+from linclass_cli.errors import IntegrityError, MissingError, ResourceError, at_cache
 
 __all__ = [
     "MANIFEST",
@@ -81,7 +81,7 @@ def read_manifest(name: str, cache_dir: Path) -> DatasetInfo:
         ResourceError: it cannot be read.
     """
     path = dataset_folder(name, cache_dir) / MANIFEST
-    again = f"run `linclass download {name}`"
+    again = f"run `linclass download {name}{at_cache(cache_dir)}`"
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST_MANIFEST)
@@ -133,6 +133,6 @@ def describe_dataset(name: str, cache_dir: Path) -> DatasetInfo:
         path = dataset_folder(name, cache_dir) / MANIFEST
         raise IntegrityError(
             f"{path} describes another dataset: expected digest {expected.digest}, found {found.digest}; "
-            f"run `linclass download {name}`"
+            f"run `linclass download {name}{at_cache(cache_dir)}`"
         )
     return found

@@ -22,6 +22,7 @@ from linclass_cli.errors import (
     LinclassError,
     MissingError,
     ResourceError,
+    at_cache,
     did_you_mean,
 )
 from linclass_cli.seal import unseal
@@ -35,7 +36,7 @@ _COUNTED = ("kind", "classes", "image_shape", "fit", "n_train", "n_test")
 
 @dataclass(frozen=True)
 class Description:
-    """``dataset.json``: ``members`` are name → (bytes, sha256); ``source`` was imported with ``typed``.
+    """``dataset.json``: ``members`` are name → (bytes, sha256); ``again`` imports the ``source`` again.
 
     ``fingerprint`` stands for the files that were read, their sizes and times, and the flags.
     """
@@ -43,18 +44,18 @@ class Description:
     info: DatasetInfo
     members: dict[str, tuple[int, str]]
     source: str
-    typed: str
+    again: str
     fingerprint: str
 
     @property
     def mend(self) -> str:
         """What puts the dataset right, in words."""
-        return f"`{import_command(self.source, self.info.name, self.typed)}` imports it again"
+        return f"`{self.again}` imports it again"
 
 
-def import_command(source: str, name: str, typed: str = "") -> str:
+def import_command(source: str, name: str, cache_dir: Path, typed: str = "") -> str:
     """The command that imports a source again, in any case."""
-    return f"linclass import {shlex.quote(source)} --name {name}{typed} --force"
+    return f"linclass import {shlex.quote(source)} --name {name}{typed} --force{at_cache(cache_dir)}"
 
 
 def check_dataset_name(name: str) -> None:
@@ -113,11 +114,11 @@ def read_description(folder: Path, name: str, cache_dir: Path) -> Description:
         raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
     try:
         found = parse_description(text)
-        return _description(found, name)
+        return _description(found, name, cache_dir)
     except (ValueError, KeyError, TypeError, RecursionError, IndexError):
         raise IntegrityError(
             f"{path} is damaged: it does not match its digest; "
-            f"`{import_command('PATH', name)}` imports the dataset again"
+            f"`{import_command('PATH', name, cache_dir)}` imports the dataset again"
         ) from None
 
 
@@ -135,7 +136,7 @@ def parse_description(text: bytes) -> dict[str, Any]:
     return found
 
 
-def _description(found: dict[str, Any], name: str) -> Description:
+def _description(found: dict[str, Any], name: str, cache_dir: Path) -> Description:
     height, width, channels = (int(side) for side in found["image_shape"])
     if found["kind"] not in ("images", "vectors") or min(height, width, channels) < 1:
         raise ValueError
@@ -152,7 +153,9 @@ def _description(found: dict[str, Any], name: str) -> Description:
     members = {str(one["name"]): (int(one["size"]), str(one["sha256"])) for one in found["members"]}
     if set(members) != {*ARRAYS, SOURCES}:
         raise ValueError
-    return Description(info, members, str(found["source"]), str(found["typed"]), str(found["fingerprint"]))
+    source = str(found["source"])
+    again = import_command(source, name, cache_dir, str(found["typed"]))
+    return Description(info, members, source, again, str(found["fingerprint"]))
 
 
 def holds_vectors(name: str, cache_dir: Path) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from linclass_cli.data.manifest import DatasetInfo, dataset_folder, describe_dataset
 from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec
-from linclass_cli.errors import InputError, IntegrityError, ResourceError
+from linclass_cli.errors import InputError, IntegrityError, ResourceError, at_cache
 from linclass_cli.threads import Spans, in_chunks
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_idx"]
@@ -87,7 +87,7 @@ def _member_chunks(spec: DatasetSpec, folder: Path, name: str, size: int) -> Ite
     """
     member = _by_name(spec)[name]
     path = folder / name
-    mend = f"run `linclass download {spec.name}`"
+    mend = f"run `linclass download {spec.name}{at_cache(folder.parent.parent)}`"
     digest = hashlib.sha256()
     room = memoryview(bytearray(size))
     try:

@@ -16,7 +16,7 @@ from linclass_cli.data.own import (
     read_own,
 )
 from linclass_cli.data.registry import DATASETS
-from linclass_cli.errors import IntegrityError, at_cache
+from linclass_cli.errors import IntegrityError
 from linclass_cli.mending.bits import mend_bit
 from linclass_cli.mending.plan import Act, Wish, matches
 
@@ -55,7 +55,7 @@ def _mend_own(name: str, cache: Path) -> str:
         found = mend_bit(folder / file, matches(about.members[file][1]))
         (mended if found else lost).append(file)
     if lost:
-        raise IntegrityError(_lost_files(folder, lost, about, cache))
+        raise IntegrityError(_lost_files(folder, lost, about))
     return f"a flipped bit was found in {', '.join(mended)}; the sha256 matches again"
 
 
@@ -76,14 +76,13 @@ def _lost_description(folder: Path, name: str, cache: Path) -> str:
         source = "PATH"
     return (
         f"{folder / MANIFEST} cannot be made again: only what was imported holds it; "
-        f"`{import_command(source, name)}{at_cache(cache)}` imports it again"
+        f"`{import_command(source, name, cache)}` imports it again"
     )
 
 
-def _lost_files(folder: Path, lost: list[str], about: Description, cache: Path) -> str:
+def _lost_files(folder: Path, lost: list[str], about: Description) -> str:
     there = "" if Path(about.source).exists() else ", which is not there now"
-    again = import_command(about.source, about.info.name, about.typed) + at_cache(cache)
     return (
         f"{folder}: {', '.join(lost)} cannot be made again: only what was imported holds it, "
-        f"{about.source}{there}; `{again}` imports it again"
+        f"{about.source}{there}; {about.mend}"
     )

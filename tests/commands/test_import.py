@@ -58,7 +58,7 @@ def test_a_folder_by_class(linclass):
             assert origin.startswith(data.classes[label])
     trained = linclass("train", "--data", "pets", "--pixels-per-cell", "4", "--json").json
     assert trained["n_test"] == 4
-    (listed, _) = linclass("cache", "verify", "--json").json
+    listed, *_ = linclass("cache", "verify", "--json").json
     assert (listed["kind"], listed["name"], listed["intact"]) == ("dataset", "pets", True)
 
 

@@ -147,7 +147,8 @@ def test_runs_and_cache_say_what_is_there(linclass):
     shown = linclass("runs", "show", "first", "--json").json
     assert shown["config"]["data"]["name"] == "textures"
     assert "threads" in linclass("runs", "show", "first").out
-    (entry,) = linclass("cache", "verify", "--json").json
+    entry, *runs = linclass("cache", "verify", "--json").json
+    assert [(one["kind"], one["name"]) for one in runs] == [("run", "first")]
     assert (entry["kind"], entry["intact"], entry["d"]) == ("features", True, 36)
     assert "intact" in linclass("cache", "verify").out
 

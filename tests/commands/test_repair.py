@@ -325,6 +325,6 @@ def test_datasets_are_mended_before_what_is_made_of_them(linclass, own):
     assert "if its dataset can be mended" in linclass("cache", "repair", "--dry-run").out
     shown = linclass("cache", "repair", "--retrain")
     assert [line.split(": ")[1] for line in shown.out.splitlines()] == ["mended"] * 3
-    assert shown.err.count("\n  will ") == 3
+    assert [line[:7] for line in shown.err.splitlines() if "will " in line] == ["  will "] * 3
     assert tree() == before
     assert load_model(CACHE, "mine").classes == ("0", "1")

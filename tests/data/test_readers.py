@@ -107,7 +107,7 @@ def test_idx_headers_that_lie(content, message):
 
 def test_a_dataset_that_is_not_there(tmp_path, tiny):
     for ask in (load_dataset, describe_dataset):
-        with pytest.raises(MissingError, match="run `linclass download tiny`"):
+        with pytest.raises(MissingError, match="run `linclass download tiny "):
             ask("tiny", tmp_path)
         with pytest.raises(MissingError, match="known:"):
             ask("nonesuch", tmp_path)
@@ -124,7 +124,7 @@ def test_a_damaged_member_is_named(tiny_cache, damage):
         path.write_bytes(content[:-1])
     else:
         path.unlink()
-    with pytest.raises(IntegrityError, match=r"a_2.bin: expected .*, found .*; run `linclass download tiny`"):
+    with pytest.raises(IntegrityError, match=r"a_2.bin: expected .*, found .*; run `linclass download tiny "):
         load_dataset("tiny", tiny_cache)
 
 
@@ -143,7 +143,7 @@ def test_describe_reads_only_the_manifest(tiny_cache):
 def test_a_damaged_manifest(tiny_cache, text):
     (tiny_cache / "datasets" / "tiny" / "dataset.json").write_text(text)
     for ask in (load_dataset, describe_dataset):
-        with pytest.raises(IntegrityError, match="run `linclass download tiny`"):
+        with pytest.raises(IntegrityError, match="run `linclass download tiny "):
             ask("tiny", tiny_cache)
 
 

@@ -251,7 +251,7 @@ def test_a_known_description_is_damaged_or_says_what_the_registry_says(tmp_path,
     found = [one for one in said if isinstance(one, str)]
     harmless = [one for one in said if not isinstance(one, str)]
     assert len(found) > len(harmless) > 0
-    assert all(f"{path} " in one and f"`linclass download {spec.name}`" in one for one in found)
+    assert all(f"{path} " in one and f"`linclass download {spec.name} " in one for one in found)
     assert all(one == expected_info(spec) for one in harmless)
     tried("bit rot", len(said))
 
