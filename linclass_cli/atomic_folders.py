@@ -82,7 +82,11 @@ def leave_name(path: Path) -> None:
     with disk_errors(path):
         leaving = temporary_name(path)
         rename(path, leaving)
-        flush(path.parent)
+        try:
+            flush(path.parent)
+        except OSError:
+            rename(leaving, path)
+            raise
     discard(leaving)
 
 

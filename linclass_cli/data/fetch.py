@@ -25,7 +25,7 @@ from linclass_cli.data.manifest import (
     write_manifest,
 )
 from linclass_cli.data.own import imported_names
-from linclass_cli.data.parts import own_part, part_size, remove_part
+from linclass_cli.data.parts import own_part, part_size, remove_part, remove_unused_parts
 from linclass_cli.data.registry import ArchiveSpec, DatasetSpec, MemberSpec, find_dataset
 from linclass_cli.data.transfer import Patience, Wanted, transfer
 from linclass_cli.data.unpack import EXTRA, copy_from_folder, find_in_folder, unpack_gzip, unpack_tar
@@ -128,6 +128,7 @@ def download(
                 if not cached:
                     _act(spec, cache_dir, source, actions, advance, patience or Patience())
                 write_manifest(spec, cache_dir)
+        remove_unused_parts(_parts_folder(cache_dir), f"{name}-*.part")  # a killed process may have left one
     return Fetched(
         dataset=name,
         path=path,
@@ -286,7 +287,11 @@ def _part_path(spec: DatasetSpec, archive: str, cache_dir: Path) -> Path:
     """
     if "://" in archive:
         archive = hashlib.sha256(archive.encode()).hexdigest()[:12] + ".tar"
-    return cache_dir / "datasets" / ".downloads" / f"{spec.name}-{archive}.part"
+    return _parts_folder(cache_dir) / f"{spec.name}-{archive}.part"
+
+
+def _parts_folder(cache_dir: Path) -> Path:
+    return cache_dir / "datasets" / ".downloads"
 
 
 @contextlib.contextmanager

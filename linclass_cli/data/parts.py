@@ -33,10 +33,18 @@ def part_size(part: Path) -> int:
 
 
 def remove_part(part: Path) -> None:
-    """Remove a part and its notes, if they are there."""
-    for path in (part, notes_path(part)):
+    """Remove a part and its notes, if they are there: the part last, for who removes parts finds it then."""
+    for path in (notes_path(part), part):
         with disk_errors(path):
             remove(path)
+
+
+def remove_unused_parts(folder: Path, pattern: str) -> None:
+    """Remove the parts whose names match and that no process is writing."""
+    for part in sorted(folder.glob(pattern)):
+        with own_part(part) as own:
+            if own == part:
+                remove_part(part)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.commands.conftest import linclass  # noqa: F401
 from tests.data.conftest import _no_proxy, quick, tiny, tiny_tar, web  # noqa: F401
+from tests.faults.bench import _bench, bench  # noqa: F401
 from tests.faults.tally import TRIED, tried
 
 

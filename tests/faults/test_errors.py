@@ -1,0 +1,48 @@
+"""A disk that fails, or is full, at any step of a command: one line, the exit code 6, and nothing half."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Bench, count
+from tests.faults.forge import damaged, temporaries, verify
+from tests.faults.writers import WRITERS, Writer, check_state, snapshot
+
+DISPENSABLE = {"cache/datasets/tiny/duplicates.json"}  # what is found out again when it is not there
+
+
+@pytest.mark.parametrize("kind", ["error", "full"])
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
+def test_an_error_at_every_step(bench: Bench, writer: Writer, kind: str):
+    base = bench.copy()
+    writer.prepare(base)
+    before, bad = snapshot(writer, base), damaged(base)
+    done = Path(shutil.copytree(base, f"{base}-done"))
+    number = {"error": errno.EIO, "full": errno.ENOSPC}[kind]
+    ask = lambda folder, **more: writer.request(folder, bench.sources, bench.address, **more)  # noqa: E731
+    (whole,) = bench.forge.run_all([ask(done)])
+    assert whole.code == 0, whole.err
+    after = snapshot(writer, done)
+
+    folders = [Path(shutil.copytree(base, f"{base}-{at}")) for at in range(len(whole.steps))]
+    results = bench.forge.run_all(
+        ask(folder, kind=kind, at=at, errno=number) for at, folder in enumerate(folders)
+    )
+    for (what, *_), result, folder in zip(whole.steps, results, folders, strict=True):
+        verify(folder, bad)
+        undone = check_state(before, after, folder, writer)
+        if result.code == 0:  # what is not needed is left: for the next to sweep
+            assert what == "remove" or undone <= DISPENSABLE, (what, result)
+        else:
+            assert result.code == 6, (what, result)
+            assert ("no space left" in result.error) == (kind == "full"), result.error
+            assert ".tmp" not in result.error, result.error
+        if what != "remove":
+            assert not temporaries(folder), what
+    count({"error": "I/O error at a step", "full": "disk full from a step on"}[kind], len(folders))
+    for folder in (base, done, *folders):
+        shutil.rmtree(folder)

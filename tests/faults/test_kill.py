@@ -1,0 +1,44 @@
+"""A command that is killed at a step leaves the old, the new or nothing, and the next one mends it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Bench, count
+from tests.faults.forge import damaged, temporaries, verify
+from tests.faults.writers import WRITERS, Writer, check_state, snapshot
+
+KILLED = -9
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
+def test_killed_at_every_step(bench: Bench, writer: Writer):
+    base = bench.copy()
+    writer.prepare(base)
+    before, bad = snapshot(writer, base), damaged(base)
+    done = Path(shutil.copytree(base, f"{base}-done"))
+    ask = lambda folder, **more: writer.request(folder, bench.sources, bench.address, **more)  # noqa: E731
+    (whole,) = bench.forge.run_all([ask(done)])
+    assert whole.code == 0, whole.err
+    after = snapshot(writer, done)
+
+    folders = [Path(shutil.copytree(base, f"{base}-{at}")) for at in range(len(whole.steps))]
+    for result in bench.forge.run_all(ask(f, kind="kill", at=at) for at, f in enumerate(folders)):
+        assert result.code == KILLED, result
+    undone = []
+    for folder in folders:
+        verify(folder, bad)
+        undone.append(check_state(before, after, folder, writer))
+    for at, result in enumerate(bench.forge.run_all(ask(folder) for folder in folders)):
+        assert result.code in ((0,) if undone[at] else writer.again), (at, result)
+        verify(folders[at], damaged(done))
+        assert snapshot(writer, folders[at]) == after, at
+        if result.code:  # there was nothing to do: the next to write there sweeps
+            assert bench.forge.run(folders[at], "cache", "clean", "--yes").code == 0
+        assert not temporaries(folders[at]), at
+    count("kill -9 at a step of a writer", len(folders))
+    for folder in (base, done, *folders):
+        shutil.rmtree(folder)
