@@ -21,7 +21,6 @@ EXEMPT = {
     ("store.py", "np.memmap"): "the same",
     ("locks.py", "os.open"): "a lock file; the holder's number in it is for people",
     ("locks.py", "os.ftruncate"): "the same",
-    ("locks.py", "os.write"): "the same",
     ("store.py", "h5py.File"): "lays the same file out",
     ("exporting/files.py", "np.savez"): "into memory",
     ("commands/gradcheck.py", "np.savez"): "into memory",
@@ -43,7 +42,7 @@ METHODS = {
 }
 OS = {
     *("open", "replace", "rename", "renames", "remove", "unlink", "rmdir", "removedirs", "mkdir", "makedirs"),
-    *("link", "symlink", "truncate", "ftruncate", "write", "pwrite", "writev", "posix_fallocate", "utime"),
+    *("link", "symlink", "truncate", "ftruncate", "posix_fallocate", "utime"),
     *("chmod", "chown", "mkfifo", "mknod", "sendfile", "copy_file_range"),
 }
 NUMPY = {"save", "savez", "savez_compressed", "savetxt", "memmap", "open_memmap"}

@@ -59,7 +59,6 @@ NOTHING = _remove("cache", "figures", "model", "kernels", "*.*")
 WRITERS = [
     Writer("import", ("import", "{sources}/pictures", *IMPORT), NOTHING),
     Writer("import over", ("import", "{sources}/other", *IMPORT, "--force")),
-    Writer("import vectors", ("import", "{sources}/vectors.npz", "--name", "dots"), NOTHING),
     Writer("download --from", ("download", "tiny", "--from", "{sources}/members")),
     Writer("download", ("download", "tiny", "--from", "{address}"), NOTHING),
     Writer("extract", ("extract", *DOTS), _remove("cache/features")),
