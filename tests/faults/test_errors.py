@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Bench, count
+from tests.faults.conftest import Bench
 from tests.faults.forge import damaged, temporaries, verify
 from tests.faults.server import NO_SPACE
+from tests.faults.tally import tried
 from tests.faults.writers import WRITERS, Writer, check_state, snapshot
 
 DISPENSABLE = {"cache/datasets/tiny/duplicates.json"}  # what is found out again when it is not there
@@ -46,6 +47,6 @@ def test_an_error_at_every_step(bench: Bench, writer: Writer, kind: str):
             assert ".tmp" not in result.error, result.error
         if what != "remove":
             assert not temporaries(folder), what
-    count({"error": "I/O error at a step", "full": "disk full from a step on"}[kind], len(folders))
+    tried({"error": "I/O error at a step", "full": "disk full from a step on"}[kind], len(folders))
     for folder in (base, done, *folders):
         shutil.rmtree(folder)

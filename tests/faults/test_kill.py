@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Bench, count
+from tests.faults.conftest import Bench
 from tests.faults.forge import damaged, temporaries, verify
+from tests.faults.tally import tried
 from tests.faults.writers import WRITERS, Writer, check_state, snapshot
 
 KILLED = -9
@@ -39,6 +40,6 @@ def test_killed_at_every_step(bench: Bench, writer: Writer):
         if result.code:  # there was nothing to do: the next to write there sweeps
             assert bench.forge.run(folders[at], "cache", "clean", "--yes").code == 0
         assert not temporaries(folders[at]), at
-    count("kill -9 at a step of a writer", len(folders))
+    tried("kill -9 at a step of a writer", len(folders))
     for folder in (base, done, *folders):
         shutil.rmtree(folder)
