@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Bench
+from tests.faults.bench import Bench
 from tests.faults.forge import damaged, temporaries, verify
 from tests.faults.server import NO_SPACE
 from tests.faults.tally import tried

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Bench
+from tests.faults.bench import Bench
 from tests.faults.forge import damaged, temporaries, verify
 from tests.faults.tally import tried
 from tests.faults.writers import WRITERS, Writer, check_state, snapshot
