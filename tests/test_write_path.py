@@ -31,8 +31,6 @@ EXEMPT = {
     ("data/embedded.py", "Image.open"): "reads a picture",
     ("data/pictures.py", "Image.open"): "reads a picture",
     ("data/web.py", "_opener(2 * timeout, most).open"): "reads an address",
-    ("entry.py", "os.write"): "stderr, before there is anything else to say it with",
-    ("signals.py", "os.write"): "stderr, where the main thread may hold its stream",
     ("tracking/tensorboard.py", "self._make_writer"): "tensorboardX appends to a log of its own",
 }
 
