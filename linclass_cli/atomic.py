@@ -234,6 +234,21 @@ def new_file(path: Path, size: int = 0) -> Iterator[Callable[[bytes | memoryview
         file.truncate()
 
 
+def append(path: Path, at: int, content: bytes) -> None:
+    """Write behind the first ``at`` bytes of a file, created if need be, and flush it; what was there goes.
+
+    A kill leaves some of the content: whoever reads the file knows how much of it counts.
+    """
+    make_folder(path.parent)
+    with disk_errors(path, len(content)):
+        step("write", path)
+        with path.open("r+b" if path.exists() else "xb") as file:
+            file.truncate(at)
+            file.seek(at)
+            file.write(content)
+        flush(path)
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a file into a folder that has only a temporary name yet."""
     with disk_errors(path, len(content)), new_file(path, len(content)) as write:

@@ -28,6 +28,11 @@ class Weighting:
 
     given: Array | None
 
+    @property
+    def said(self) -> str | list[float]:
+        """What was asked for, as a JSON-able value."""
+        return BALANCED if self.given is None else list(self.given.tolist())
+
     def of(self, y: Array, k: int) -> Array:
         """The weights for a training part of labels y (m,), float64 (k,), all above 0.
 

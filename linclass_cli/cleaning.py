@@ -3,6 +3,7 @@
 - temporary files and folders that a killed process left behind (`temporary` tells whose they were), and
   its lock files;
 - what an extraction that was stopped has finished: `extract` would go on from there;
+- what a fit that was stopped has done, where nobody has gone on with it for 30 days;
 - feature files that are damaged, or whose dataset is gone or another by now: `extract` makes them again;
 - parts of downloads whose dataset is there.
 
@@ -25,6 +26,7 @@ from linclass_cli.locks import is_held, lock_path, remove_unheld
 from linclass_cli.partial import blocks
 from linclass_cli.store import list_features, open_features
 from linclass_cli.temporary import is_temporary, why_left_over
+from linclass_cli.unfinished import left_long_ago
 
 _FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")
 _LOCK = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._+-]*\.lock")
@@ -36,7 +38,7 @@ _PART = re.compile(r"(.+?)-[^/]*\.part(\.json)?")
 class Rubbish:
     """Something that can go; ``stamp`` tells if it has changed since it was found.
 
-    kind: temporary, lock, extraction, download or features.
+    kind: temporary, lock, extraction, fit, download or features.
     """
 
     kind: str
@@ -53,7 +55,7 @@ def find_rubbish(cache: Path) -> list[Rubbish]:
 
 def find_leftovers(cache: Path) -> list[Rubbish]:
     """What commands that were stopped have left."""
-    return [*_temporaries(cache), *_locks(cache), *_partial(cache), *_parts(cache)]
+    return [*_temporaries(cache), *_locks(cache), *_partial(cache), *_fits(cache), *_parts(cache)]
 
 
 def remove_rubbish(found: Rubbish) -> bool:
@@ -97,6 +99,11 @@ def _partial(cache: Path) -> Iterator[Rubbish]:
         there = path.with_name(match[1]).is_file()
         after = "which is there now" if there else "which would go on from there"
         yield from _rubbish("extraction", path, f"{rows:,} finished images of an extraction, {after}")
+
+
+def _fits(cache: Path) -> Iterator[Rubbish]:
+    for path, days in left_long_ago(cache):
+        yield from _rubbish("fit", path, f"a fit that was stopped {days} days ago, and could still go on")
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -25,10 +25,23 @@ def environment(threads: int) -> dict[str, Any]:
     }
 
 
-def blas() -> str:
+def numerics() -> dict[str, str]:
+    """What decides the last bit of a result: the same everywhere in a process, whatever it has loaded."""
+    return {
+        "linclass": __version__,
+        "numpy": importlib.metadata.version("numpy"),
+        "numba": importlib.metadata.version("numba"),
+        "cpu": processor(),
+        "blas": blas(of="numpy"),
+    }
+
+
+def blas(of: str = "") -> str:
+    """The BLAS libraries that are loaded; ``of``: the one that comes with a package, if it has its own."""
     from threadpoolctl import threadpool_info
 
-    found = (info for info in threadpool_info() if info.get("user_api") == "blas")
+    found = [info for info in threadpool_info() if info.get("user_api") == "blas"]
+    found = [info for info in found if f"{of}.libs" in info["filepath"]] if of else found
     return ", ".join(
         sorted({f"{i['internal_api']} {i['version']} {i.get('architecture', '')}" for i in found})
     )

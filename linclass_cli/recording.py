@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linclass_cli.config import Config
 from linclass_cli.show.progress import Advance, follow
+from linclass_cli.signals import at_work
 
 if TYPE_CHECKING:
     from linclass_cli.runs import Outcome
@@ -47,6 +49,7 @@ def train(
     name: str | None = None,
     *,
     log: str | None = None,
+    resume: bool = True,
     each: Each = _silent,
     notice: Callable[[str], None] = _silent,
     bar: Bar = _no_bar,
@@ -55,13 +58,14 @@ def train(
 
     Missing features are extracted first. ``each(step, advance)`` hears of every step, ``notice`` of what a
     person might wonder about, ``bar(what, unit)`` gives the ``advance`` of progress; ``log``: also to
-    "tensorboard" or "mlflow". Raises the errors of linclass_cli.errors.
+    "tensorboard" or "mlflow"; ``resume``: go on where the same fit was interrupted. Raises the errors of
+    linclass_cli.errors.
     """
     from linclass_cli.learn.fit import train as fit
     from linclass_cli.learn.temperature import check_calibration
 
     check_calibration(config)  # before features are extracted for it
-    return _record("train", fit, config, name, log, each, notice, bar)
+    return _record("train", fit, config, name, log, resume, each, notice, bar)
 
 
 def cross_validate(
@@ -69,6 +73,7 @@ def cross_validate(
     name: str | None = None,
     *,
     log: str | None = None,
+    resume: bool = True,
     each: Each = _silent,
     notice: Callable[[str], None] = _silent,
     bar: Bar = _no_bar,
@@ -78,7 +83,7 @@ def cross_validate(
     from linclass_cli.learn.nested import nested_cross_validate
 
     start = nested_cross_validate if config.cv.nested else plain
-    return _record("cv", start, config, name, log, each, notice, bar)
+    return _record("cv", start, config, name, log, resume, each, notice, bar)
 
 
 def _record(
@@ -87,6 +92,7 @@ def _record(
     config: Config,
     name: str | None,
     log: str | None,
+    resume: bool,
     each: Each,
     notice: Callable[[str], None],
     bar: Bar,
@@ -96,35 +102,46 @@ def _record(
     from linclass_cli.extract import obtain_features, plan_features
     from linclass_cli.groups import load_groups
     from linclass_cli.learn.footprint import require_fit
+    from linclass_cli.learn.journal import Recalled
     from linclass_cli.memory import spilling
     from linclass_cli.runs import save_run
     from linclass_cli.store import feature_bytes
     from linclass_cli.threads import use_threads
+    from linclass_cli.unfinished import fit_key, kept_journal
 
     # What files say is looked at before features are extracted.
     plan = plan_features(config)
     info, d = plan.info, plan.extractor.dim(plan.info.image_shape)
-    load_groups(config.split.groups, info.n_train)
-    load_weighting(config.model.class_weight, info.classes)
+    groups = load_groups(config.split.groups, info.n_train)
+    weighting = load_weighting(config.model.class_weight, info.classes)
+    files = {"groups": groups and groups.sha256, "class_weights": weighting and weighting.said}
     require_fit(info, d, config, kind)
     spills = spilling(feature_bytes(info.n_train, d))
     if spills:
         notice(spills)
-    tracker = _tracker(log, config)
+    tracker, unit = _tracker(log, config), "fits" if kind == "cv" else "steps"
     with use_threads(config.threads) as threads, claim(config.cache, name) as run:
         with bar(f"extract {config.feature.name}", "images") as advance:
             plan, features = obtain_features(config, advance, notice)
+        key = partial(fit_key, kind, config.record(), features.key, files)
         with (
+            kept_journal(config.cache, key, unit, resume, notice) as journal,
+            at_work(journal.left),
             tracker(run) as (told, finish),
-            bar(f"{kind} {config.model.loss}", "fits" if kind == "cv" else "steps") as advance,
+            bar(f"{kind} {config.model.loss}", unit) as advance,
         ):
 
             def step(event: Any) -> None:
-                each(event, advance)
-                told(event)
+                again = isinstance(event, Recalled)
+                for one in event.events if again else [event]:
+                    each(one, _silent if again else advance)
+                    told(one)
+                if again:
+                    advance(journal.count, phase="going on")  # speed counts from here
 
-            outcome = follow(start(features, plan.info.classes, config), step)
+            outcome = follow(start(features, plan.info.classes, config, journal), step)
             path = save_run(config.cache, run, kind, config.record(), threads, outcome)
+            journal.finish()
             finish(outcome.metrics, path)
     return Saved(run, path, outcome.metrics, outcome.history)
 

@@ -98,9 +98,9 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Show what can go from the cache without a loss; with --yes, remove it.
 
-        That is: temporary files of processes that are gone, what a stopped extraction has finished, feature
-        files that are damaged or whose dataset is gone, parts of downloads that are complete. Datasets and
-        runs are never removed.
+        That is: temporary files of processes that are gone, what a stopped extraction has finished, fits
+        that were stopped more than 30 days ago, feature files that are damaged or whose dataset is gone,
+        parts of downloads that are complete. Datasets and runs are never removed.
 
         Example: linclass cache clean --yes
         """

@@ -6,7 +6,7 @@ import typer
 
 from linclass_cli.commands.fitting import run_cv
 from linclass_cli.commands.session import Session, command
-from linclass_cli.commands.train import RunLog, RunName, proven
+from linclass_cli.commands.train import Resume, RunLog, RunName, proven
 from linclass_cli.recording import Saved
 from linclass_cli.show.tables import folded, percent, print_line, print_table, seconds
 
@@ -29,18 +29,19 @@ def add(app: typer.Typer) -> None:
         ),
         panel="From images to figures",
     )
-    def cv(session: Session, name: RunName = None, log: RunLog = None) -> None:
+    def cv(session: Session, name: RunName = None, log: RunLog = None, resume: Resume = True) -> None:
         """Choose the strength of l2 by cross-validation, refit on everything, and test once.
 
         Folds are stratified and seeded, and each learns its own scaling. The one-standard-error choice is
         the strongest l2 whose mean accuracy is within one standard error of the best. The best mean flatters
         itself; --nested gives the accuracy of the whole procedure, on folds that had no part in the choice.
+        What lasts keeps the fits that are done: interrupted, or killed, the same command goes on from there.
         --calibrate fits the refitted model's temperature to what the folds of the chosen l2 say of the images
         that each of them held out.
 
         Example: linclass cv --folds 5 --l2 1e-5:1e-1:9
         """
-        saved = run_cv(session, session.config, name, log)
+        saved = run_cv(session, session.config, name, log, resume)
         session.answer(saved.answer, lambda: show_cv(saved, session.at))
 
 

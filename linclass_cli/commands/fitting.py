@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from linclass_cli.learn.fit import Step
 
 
-def run_train(session: Session, config: Config, name: str | None, log: str | None = None) -> Saved:
+def run_train(
+    session: Session, config: Config, name: str | None, log: str | None = None, resume: bool = True
+) -> Saved:
     """Fit, showing each step, and record the run."""
     # L-BFGS usually ends long before its limit: for it, no total would be honest.
     total = config.solver.options(config.solver_name).get("epochs")
@@ -31,10 +33,12 @@ def run_train(session: Session, config: Config, name: str | None, log: str | Non
         note = f"{val}train {percent(step.train_accuracy)} objective {step.objective:.5f}"
         advance(step.iteration, total, note)
 
-    return _run(session, config, name, log, train, show, board)
+    return _run(session, config, name, log, resume, train, show, board)
 
 
-def run_cv(session: Session, config: Config, name: str | None, log: str | None = None) -> Saved:
+def run_cv(
+    session: Session, config: Config, name: str | None, log: str | None = None, resume: bool = True
+) -> Saved:
     """Cross-validate, showing each cell, and record the run."""
     from linclass_cli.learn.cells import Progress
     from linclass_cli.learn.nested import Inner, Outer
@@ -69,7 +73,7 @@ def run_cv(session: Session, config: Config, name: str | None, log: str | None =
         )
         advance(done, total, f"{where}l2 {cell.l2:.3g} {place}")
 
-    return _run(session, config, name, log, cross_validate, show, board)
+    return _run(session, config, name, log, resume, cross_validate, show, board)
 
 
 def _run(
@@ -77,6 +81,7 @@ def _run(
     config: Config,
     name: str | None,
     log: str | None,
+    resume: bool,
     start: Callable[..., Saved],
     show: Callable[[Any, Advance], None],
     board: Board,
@@ -85,7 +90,7 @@ def _run(
         return progress(what, unit, session.quiet, None if unit == "images" else board)
 
     with compiling_shown(session.quiet):
-        saved = start(config, name, log=log, each=show, notice=session.notice, bar=bar)
+        saved = start(config, name, log=log, resume=resume, each=show, notice=session.notice, bar=bar)
     if not saved.metrics["converged"] and saved.metrics["solver"] != "sgd":
         session.notice(_not_met(saved))
     return saved

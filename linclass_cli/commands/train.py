@@ -21,10 +21,14 @@ RunLog = Annotated[
     ),
 ]
 
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="go on where the same fit was interrupted")
+]
+
 
 def add(app: typer.Typer) -> None:
     @command(app, "data", "feature", "model", "solver", "split", "seed", panel="From images to figures")
-    def train(session: Session, name: RunName = None, log: RunLog = None) -> None:
+    def train(session: Session, name: RunName = None, log: RunLog = None, resume: Resume = True) -> None:
         """Fit one linear model and record the run.
 
         Missing features are extracted first. The weights of the best validation step are kept, and tested
@@ -32,13 +36,16 @@ def add(app: typer.Typer) -> None:
         --class-weight multiplies each image's loss by the weight of its class; balanced lets every class
         count the same in all.
 
+        A fit by sgd that lasts keeps what it has done: interrupted, or killed, the same command goes on from
+        there, to the same result.
+
         --log tensorboard writes an event file into tensorboard/ of the cache folder, --log mlflow a run to
         MLFLOW_TRACKING_URI or mlruns/ of the cache folder; both are extras
         (pip install 'linclass[mlflow]', or in a clone of linclass: pip install '.[mlflow]').
 
         Example: linclass train --loss hinge --preset course --name svm
         """
-        saved = run_train(session, session.config, name, log)
+        saved = run_train(session, session.config, name, log, resume)
         session.answer(saved.answer, lambda: show_train(saved, session.at))
 
 

@@ -17,8 +17,17 @@ from linclass_cli.learn.bounds import relative, smooth_bound
 from linclass_cli.learn.fit import held_part, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.gram import MOST_EIGEN
+from linclass_cli.learn.journal import Snapshot, State
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Problem, Value, evaluate, known, penalised
+from linclass_cli.learn.objective import (
+    Problem,
+    Value,
+    evaluate,
+    known,
+    pack_values,
+    penalised,
+    unpack_values,
+)
 from linclass_cli.learn.ridge_path import ridge_path
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
@@ -64,19 +73,30 @@ class Progress:
 
 @dataclass(frozen=True)
 class Solved:
-    """A cell, and where its fit ended: W (k, d), b (k,), for features as the fold's scaling makes them."""
+    """A cell, and where its fit ended: W (k, d), b (k,), for features as the fold's scaling makes them.
+
+    ``snapshot``: of where the next cell begins; None where cells are solved together, until the last of them.
+    """
 
     cell: Cell
     scaling: Scaling
     W: Array
     b: Array
+    snapshot: Snapshot | None = None
 
 
 def fold_cells(
-    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None = None
+    features: Features,
+    fold_of: Array,
+    k: int,
+    config: Config,
+    weighting: Weighting | None = None,
+    resume: State | None = None,
 ) -> Iterator[Solved | Progress]:
-    """Every fold with every strength of the config."""
-    return _way(features, config, weighting)(features, fold_of, k, config, weighting)
+    """Every fold with every strength of the config; with a snapshot to ``resume``, those behind it."""
+    if resume is not None and resume.facts["cells"] == config.cv.folds * len(config.cv.l2):
+        return iter(())
+    return _way(features, config, weighting)(features, fold_of, k, config, weighting, resume)
 
 
 def _way(
@@ -91,25 +111,40 @@ def _way(
 
 
 def _fold_by_fold(
-    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+    features: Features,
+    fold_of: Array,
+    k: int,
+    config: Config,
+    weighting: Weighting | None,
+    resume: State | None,
 ) -> Iterator[Solved]:
     """Every cell by itself, each fold from the strongest l2 to the weakest."""
-    y = features.train.y
-    for fold in range(config.cv.folds):
+    y, strengths = features.train.y, config.cv.l2[::-1]
+    done, skipped = divmod(resume.facts["cells"] if resume else 0, len(strengths))
+    for fold in range(done, config.cv.folds):
         rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         part = make_problem(features, rows, 0.0, k, config, weighting).part
         validation = held_part(part, held, y[held])
-        last: Iterate | None = None
-        for l2 in reversed(config.cv.l2):
-            began = time.perf_counter()
+        start: tuple[Array, Array] | None = None
+        if resume is not None and fold == done and skipped:
+            start = resume.tensors["W"], resume.tensors["b"]
+        for place in range(skipped if fold == done else 0, len(strengths)):
+            l2, began = strengths[place], time.perf_counter()
             problem = Problem(part, config.model.loss, l2, k, config.seed)
             curve = []
-            for iterate in iterates(problem, config, last):
+            for iterate in iterates(problem, config, start):
                 val = evaluate(validation, problem.loss, iterate.W, iterate.b)
                 curve.append(val[1])
-            last = iterate
-            gap, seconds = proven_gap(problem, last), time.perf_counter() - began
-            yield Solved(make_cell(fold, l2, last, gap, val, curve, seconds), part.scaling, last.W, last.b)
+            start = iterate.W, iterate.b
+            gap, seconds = proven_gap(problem, iterate), time.perf_counter() - began
+            cell = make_cell(fold, l2, iterate, gap, val, curve, seconds)
+            snapshot = _behind(fold * len(strengths) + place + 1, {"W": iterate.W, "b": iterate.b})
+            yield Solved(cell, part.scaling, iterate.W, iterate.b, snapshot)
+
+
+def _behind(cells: int, tensors: dict[str, Array]) -> Snapshot:
+    """What makes the state behind so many cells."""
+    return lambda: State(tensors, {"cells": cells})
 
 
 def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scaling]:
@@ -124,27 +159,40 @@ def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scalin
 
 
 def _by_ridge_path(
-    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+    features: Features,
+    fold_of: Array,
+    k: int,
+    config: Config,
+    weighting: Weighting | None,
+    resume: State | None,
 ) -> Iterator[Solved]:
     X, y, began = features.train.X, features.train.y, time.perf_counter()
-    scalings = _scalings(features, fold_of, config)
+    scalings, strengths = _scalings(features, fold_of, config), list(config.cv.l2)
     factors = np.stack([scaling.factor for scaling in scalings])
     if (factors.max(axis=0) > MOST_APART * factors.min(axis=0)).any():
-        yield from _fold_by_fold(features, fold_of, k, config, weighting)
+        yield from _fold_by_fold(features, fold_of, k, config, weighting, resume)
         return
-    for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, list(config.cv.l2), k):
+    cells = resume.facts["cells"] if resume else 0
+    for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, strengths, k, cells // len(strengths)):
         check_finite(at, 1, "the features are too large; scale them, or raise l2")
         val = at.held or (None, None)
         bound = relative(smooth_bound(at, l2), at.value)
         now = time.perf_counter()
         curve = [at.held[1]] if at.held else []
         cell = make_cell(fold, l2, Iterate(1, W, b, at, True), bound, val, curve, now - began)
-        yield Solved(cell, scalings[fold], W, b)
+        cells += 1
+        snapshot = None if cells % len(strengths) else _behind(cells, {})
+        yield Solved(cell, scalings[fold], W, b, snapshot)
         began = now
 
 
 def _folds_together(
-    features: Features, fold_of: Array, k: int, config: Config, weighting: Weighting | None
+    features: Features,
+    fold_of: Array,
+    k: int,
+    config: Config,
+    weighting: Weighting | None,
+    resume: State | None,
 ) -> Iterator[Solved | Progress]:
     """All folds in lockstep by Newton's method, from the strongest l2 to the weakest, started at the last."""
     X, y, folds = features.train.X, features.train.y, config.cv.folds
@@ -155,8 +203,13 @@ def _folds_together(
     problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, none, k, config.seed, weights)
     options = config.solver.options(config.solver_name)
     known: list[Value] | None = None
-    for l2 in reversed(config.cv.l2):
-        began = time.perf_counter()
+    strengths, done = config.cv.l2[::-1], 0
+    if resume is not None:
+        done = resume.facts["cells"] // folds
+        problems.l2 = np.full(folds, strengths[done - 1])
+        W, b, known = resume.tensors["W"], resume.tensors["b"], unpack_values(resume.tensors)
+    for place in range(done, len(strengths)):
+        l2, began = strengths[place], time.perf_counter()
         curves: list[list[float]] = [[] for _ in range(folds)]
         if known is not None:  # another strength changes the objectives, and no loss
             known = [penalised(at, W[p], l2 - problems.l2[p]) for p, at in enumerate(known)]
@@ -175,14 +228,16 @@ def _folds_together(
             last = Iterate(state.step, W[fold], b[fold], at, bool(state.converged[fold]), gap)
             val, bound = at.held or (None, None), relative(gap, at.value)
             cell = make_cell(fold, l2, last, bound, val, curves[fold], seconds)
-            yield Solved(cell, scalings[fold], W[fold], b[fold])
+            cells = place * folds + fold + 1
+            snapshot = None if cells % folds else _behind(cells, {"W": W, "b": b, **pack_values(known)})
+            yield Solved(cell, scalings[fold], W[fold], b[fold], snapshot)
 
 
-def iterates(problem: Problem, config: Config, start: Iterate | None) -> Iterator[Iterate]:
-    """The steps of the configured solver, from ``start`` where it can start somewhere."""
+def iterates(problem: Problem, config: Config, start: tuple[Array, Array] | None = None) -> Iterator[Iterate]:
+    """The steps of the configured solver, from ``start`` (W, b) where it can start somewhere."""
     options = config.solver.options(config.solver_name)
     if config.solver_name == "lbfgs" and start is not None:
-        options["start"] = (start.W, start.b)
+        options["start"] = start
     return SOLVERS[config.solver_name](problem, **options)
 
 

@@ -14,8 +14,10 @@ from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
 from linclass_cli.learn.cells import Cell, Progress, Solved, fold_cells, iterates, make_cell
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
+from linclass_cli.learn.journal import EMPTY, Journal, Recalled, Snapshot, State
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, known
+from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.learn.temperature import fit_temperature, part_scores
 from linclass_cli.runs import Outcome
@@ -57,8 +59,8 @@ def fold_rows(y: Array, k: int, config: Config, groups: Array | None, classes: t
 
 
 def cross_validate(
-    features: Features, classes: tuple[str, ...], config: Config
-) -> Generator[Cell | Progress, None, Outcome]:
+    features: Features, classes: tuple[str, ...], config: Config, journal: Journal = EMPTY
+) -> Generator[Cell | Progress | Recalled, None, Outcome]:
     """What the command ``cv`` does between the features and the run record.
 
     Yields every cell as it is done, and the steps in between where all folds are solved together.
@@ -69,23 +71,27 @@ def cross_validate(
 
     Calibrated, the refitted model has the temperature of the least log loss on the scores that each fold's
     fit of the chosen strength gives the images it never saw, as scikit-learn's CalibratedClassifierCV has it
-    where it is no ensemble.
+    where it is no ensemble. Goes on behind the cells of the journal.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - journal.seconds
     y, k = features.train.y, len(classes)
     groups = load_groups(config.split.groups, len(y))
     fold_of = fold_rows(y, k, config, groups.of if groups else None, classes)
     strengths = list(config.cv.l2)
-    cells: list[Cell] = []
+    cells, resume = [Cell(**line) for line in journal.lines()], journal.state()
     kept: list[Solved] = []
+    if resume is not None:
+        kept = _unpack(cells, resume) if config.model.calibrate else []
+        yield Recalled(list(cells))
     weighting = load_weighting(config.model.class_weight, classes)
-    for event in fold_cells(features, fold_of, k, config, weighting):
+    for event in fold_cells(features, fold_of, k, config, weighting, resume):
         if isinstance(event, Progress):
             yield event
             continue
         cells.append(event.cell)
         if config.model.calibrate:
             kept.append(replace(event, W=event.W.astype(np.float32), b=event.b.astype(np.float32)))
+        journal.keep(asdict(event.cell), _snapshot(event.snapshot, kept))
         yield event.cell
     by_place = {(cell.l2, cell.fold): cell.val_accuracy for cell in cells}
     accuracy = [[by_place[l2, fold] for fold in range(config.cv.folds)] for l2 in strengths]
@@ -94,7 +100,7 @@ def cross_validate(
 
     cell_began = time.perf_counter()
     everything = make_problem(features, np.arange(len(y)), l2, k, config, weighting)
-    *_, final = iterates(everything, config, None)
+    *_, final = iterates(everything, config)
     bound, seconds = proven_gap(everything, final), time.perf_counter() - cell_began
     cells.append(make_cell(None, everything.l2, final, bound, (None, None), [], seconds))
     yield cells[-1]
@@ -133,6 +139,26 @@ def cross_validate(
         "seconds": time.perf_counter() - began,
     }
     return Outcome(metrics, [asdict(cell) for cell in cells], model)
+
+
+def _snapshot(inner: Snapshot | None, kept: list[Solved]) -> Snapshot | None:
+    """The snapshot of the cells, with the weights that a calibration will want."""
+    if inner is None or not kept:
+        return inner
+
+    def snapshot() -> State:
+        state = inner()
+        stacks = {"W": [one.W for one in kept], "b": [one.b for one in kept]}
+        stacks |= {name: [getattr(one.scaling, name) for one in kept] for name in ("mean", "factor")}
+        tensors = {f"kept_{name}": np.stack(arrays) for name, arrays in stacks.items()}
+        return State({**state.tensors, **tensors}, state.facts)
+
+    return snapshot
+
+
+def _unpack(cells: list[Cell], state: State) -> list[Solved]:
+    mean, factor, W, b = (state.tensors[f"kept_{name}"] for name in ("mean", "factor", "W", "b"))
+    return [Solved(cell, Scaling(mean[i], factor[i]), W[i], b[i]) for i, cell in enumerate(cells)]
 
 
 def held_out_scores(X: Array, y: Array, fold_of: Array, k: int, solved: list[Solved]) -> Array:

@@ -14,6 +14,7 @@ from linclass_cli.config import Config
 from linclass_cli.errors import InputError
 from linclass_cli.groups import load_groups
 from linclass_cli.learn.bounds import gap_bound, relative
+from linclass_cli.learn.journal import EMPTY, Journal, Recalled, Snapshot, State
 from linclass_cli.learn.objective import Part, Problem, Value, evaluate, known
 from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
@@ -58,18 +59,28 @@ class Fitted:
 
 
 def fit(
-    problem: Problem, validation: Part | None, config: Config, classes: tuple[str, ...], feature_key: str
-) -> Generator[Step, None, Fitted]:
+    problem: Problem,
+    validation: Part | None,
+    config: Config,
+    classes: tuple[str, ...],
+    feature_key: str,
+    journal: Journal = EMPTY,
+) -> Generator[Step | Recalled, None, Fitted]:
     """Run the configured solver on the problem, yielding a Step for each of its steps.
 
     Keeps, by value, the weights of the step with the best validation accuracy (the first of equals); without
-    a validation part those of the last step.
+    a validation part those of the last step. Goes on behind the steps of the journal.
     """
-    began = time.perf_counter()
-    steps: list[Step] = []
-    best: Step | None = None
+    began = time.perf_counter() - journal.seconds
+    steps = [Step(**line) for line in journal.lines()]
+    best = -1  # its position
     model: Model | None = None
     options = config.solver.options(config.solver_name)
+    resume = journal.state()
+    if resume is not None:
+        options["resume"], best = resume, resume.facts["best"]
+        model = make_model(problem, resume.tensors["best_W"], resume.tensors["best_b"], classes, feature_key)
+        yield Recalled(list(steps))
     for iterate in SOLVERS[config.solver_name](problem, **options):
         candidate = make_model(problem, iterate.W, iterate.b, classes, feature_key)
         val = evaluate(validation, problem.loss, iterate.W, iterate.b) if validation else (None, None)
@@ -77,12 +88,12 @@ def fit(
         if steps and steps[-1].iteration == step.iteration:
             continue  # the last one again, with what is known of it by then
         steps.append(step)
-        if best is None or val[1] is None or val[1] > (best.val_accuracy or 0.0):
-            best, model = step, candidate
+        if model is None or val[1] is None or val[1] > (steps[best].val_accuracy or 0.0):
+            best, model = len(steps) - 1, candidate
+        journal.keep(asdict(step), _snapshot(iterate, best, model))
         yield step
-    assert best is not None
     assert model is not None
-    return Fitted(model, best, steps[-1], proven_gap(problem, iterate), iterate.converged, steps)
+    return Fitted(model, steps[best], steps[-1], proven_gap(problem, iterate), iterate.converged, steps)
 
 
 def proven_gap(problem: Problem, last: Iterate) -> float | None:
@@ -91,9 +102,11 @@ def proven_gap(problem: Problem, last: Iterate) -> float | None:
     return relative(gap, last.at.value)
 
 
-def train(features: Features, classes: tuple[str, ...], config: Config) -> Generator[Step, None, Outcome]:
+def train(
+    features: Features, classes: tuple[str, ...], config: Config, journal: Journal = EMPTY
+) -> Generator[Step | Recalled, None, Outcome]:
     """What the command ``train`` does between the features and the run record."""
-    began = time.perf_counter()
+    began = time.perf_counter() - journal.seconds
     check_calibration(config)
     y, k = features.train.y, len(classes)
     groups = load_groups(config.split.groups, len(y))
@@ -103,7 +116,7 @@ def train(features: Features, classes: tuple[str, ...], config: Config) -> Gener
     weighting = load_weighting(config.model.class_weight, classes)
     problem = make_problem(features, rows, config.model.l2, k, config, weighting)
     validation = held_part(problem.part, held, y[held]) if len(held) else None
-    fitted = yield from fit(problem, validation, config, classes, features.key)
+    fitted = yield from fit(problem, validation, config, classes, features.key, journal)
     model = fitted.model
     if config.model.calibrate and validation is not None:
         temperature = fit_temperature(part_scores(validation, model.weight, model.bias), validation.y)
@@ -185,6 +198,20 @@ def evaluate_model(model: Model, X: Any, y: Any, class_weights: Any = None) -> t
         raise InputError(f"the model wants {model.weight.shape[1]} features, and there are {X.shape[1]}")
     part = Part(X, np.arange(len(y)), y, Scaling(model.mean, model.factor), class_weights)
     return evaluate(part, model.loss, model.weight, model.bias)
+
+
+def _snapshot(iterate: Iterate, best: int, model: Model) -> Snapshot | None:
+    """The solver's snapshot with the best step so far, its position and its model."""
+    solver = iterate.snapshot
+    if solver is None:
+        return None
+
+    def snapshot() -> State:
+        state = solver()
+        tensors = {**state.tensors, "best_W": model.weight, "best_b": model.bias}
+        return State(tensors, {**state.facts, "best": best})
+
+    return snapshot
 
 
 def _step(iteration: int, at: Value, val: tuple[float | None, float | None], seconds: float) -> Step:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from linclass_cli.groups import load_groups
 from linclass_cli.learn.cells import Cell, Progress, fold_cells, iterates
 from linclass_cli.learn.crossval import choose, chosen_l2, cross_validate, fold_rows
 from linclass_cli.learn.fit import held_part, make_problem
+from linclass_cli.learn.journal import EMPTY, Journal, Recalled, State
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.metrics import wilson_interval
 from linclass_cli.learn.objective import evaluate
@@ -45,37 +46,45 @@ class Outer:
 
 
 def nested_cross_validate(
-    features: Features, classes: tuple[str, ...], config: Config
-) -> Generator[Inner | Outer | Cell | Progress, None, Outcome]:
+    features: Features, classes: tuple[str, ...], config: Config, journal: Journal = EMPTY
+) -> Generator[Inner | Outer | Cell | Progress | Recalled, None, Outcome]:
     """What ``cv --nested`` does: the outer folds, and then :func:`crossval.cross_validate` on everything.
 
     The outcome's metrics have ``nested``: accuracy, accuracy_interval, std_error, fold_accuracy, fold_l2.
+    Goes on behind the lines of the journal: those of each outer fold are a part of it, and its result one of
+    the part "outer".
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - journal.seconds
     y, k = features.train.y, len(classes)
     groups = load_groups(config.split.groups, len(y))
     of = groups.of if groups else None
     weighting = load_weighting(config.model.class_weight, classes)
     fold_of = fold_rows(y, k, config, of, classes)
-    outers = []
+    outers = [Outer(**line) for line in journal.lines("outer")]
     for fold in range(config.cv.folds):
+        cells = [Cell(**line) for line in journal.lines(str(fold))]
+        if cells:
+            yield Recalled([*(Inner(fold, cell) for cell in cells), *outers[fold : fold + 1]])
+        if fold < len(outers):
+            continue
         rows = np.flatnonzero(fold_of != fold)
         inside = replace(features, train=Block(features.train.X[rows], y[rows]))
         of_rows = None if of is None else _renumbered(of[rows])
         inner_folds = fold_rows(y[rows], k, config, of_rows, classes)
-        cells = []
-        for event in fold_cells(inside, inner_folds, k, config, weighting):
+        resume = journal.state(str(fold))
+        for event in fold_cells(inside, inner_folds, k, config, weighting, resume):
             if isinstance(event, Progress):
                 yield Inner(fold, event)
                 continue
             cells.append(event.cell)
+            journal.keep(asdict(event.cell), event.snapshot, str(fold))
             yield Inner(fold, event.cell)
         l2 = chosen_l2(choose(*_table(cells, config)), config)
         outers.append(_judge(features, fold, fold_of, l2, k, config, weighting))
+        journal.keep(asdict(outers[-1]), lambda: State({}, {}), "outer")
         yield outers[-1]
-    seconds = time.perf_counter() - began
-    outcome = yield from cross_validate(features, classes, config)
-    metrics = outcome.metrics | {"nested": summary(outers), "seconds": outcome.metrics["seconds"] + seconds}
+    outcome = yield from cross_validate(features, classes, config, journal)
+    metrics = outcome.metrics | {"nested": summary(outers), "seconds": time.perf_counter() - began}
     return replace(outcome, metrics=metrics)
 
 
@@ -118,7 +127,7 @@ def _judge(
     y = features.train.y
     held = np.flatnonzero(fold_of == fold)
     problem = make_problem(features, np.flatnonzero(fold_of != fold), l2, k, config, weighting)
-    *_, last = iterates(problem, config, None)
+    *_, last = iterates(problem, config)
     part = held_part(problem.part, held, y[held])
     return Outer(fold, l2, evaluate(part, problem.loss, last.W, last.b)[1], len(held))
 

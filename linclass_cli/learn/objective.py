@@ -130,6 +130,23 @@ def known(loss: float | None) -> float | None:
     return loss if loss is not None and np.isfinite(loss) else None
 
 
+def pack_values(values: list[Value]) -> dict[str, Array]:
+    """P values as arrays: dW (P, k, d), db (P, k) and ``numbers`` (P, 5), float64; see `unpack_values`."""
+    numbers = [(at.value, at.mean_loss, at.accuracy, *(at.held or (np.nan, np.nan))) for at in values]
+    dW, db = np.stack([at.dW for at in values]), np.stack([at.db for at in values])
+    return {"dW": dW, "db": db, "numbers": np.array(numbers)}
+
+
+def unpack_values(arrays: dict[str, Array]) -> list[Value]:
+    """The values again, bit for bit."""
+    return [
+        Value(value, mean_loss, accuracy, dW, db, None if np.isnan(share) else (held, share))
+        for (value, mean_loss, accuracy, held, share), dW, db in zip(
+            arrays["numbers"].tolist(), arrays["dW"], arrays["db"], strict=True
+        )
+    ]
+
+
 def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
     """(mean loss without the l2 term, accuracy) of a model on a part; one pass, no gradient."""
     losses, correct, _, _ = _pass(part, loss, W, b, False)

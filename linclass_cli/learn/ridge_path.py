@@ -51,9 +51,15 @@ class _Fold:
 
 
 def ridge_path(
-    X: Array, y: Array, fold_of: Array, scalings: list[Scaling], strengths: list[float], k: int
+    X: Array,
+    y: Array,
+    fold_of: Array,
+    scalings: list[Scaling],
+    strengths: list[float],
+    k: int,
+    first_fold: int = 0,
 ) -> Iterator[tuple[int, float, Value, Array, Array]]:
-    """(fold, l2, the objective there with ``held``, W (k, d), b (k,)) for every cell."""
+    """(fold, l2, the objective there with ``held``, W (k, d), b (k,)) for every cell from a fold on."""
     base, d = narrowest(scalings), X.shape[1]
     at_once = max(1, MOST_VALUES // (k * d))
     parts = []
@@ -61,6 +67,8 @@ def ridge_path(
         rows = np.flatnonzero(fold_of == fold)
         parts.append(moments(Part(X, rows, y[rows], base), k))
     for fold, (scaling, sums) in enumerate(zip(scalings, _without_each(parts), strict=True)):
+        if fold < first_fold:
+            continue
         trains = fold_of != fold
         share = np.bincount(y[trains], minlength=k) / trains.sum()
         solved = _Fold(sums, share, int(trains.sum()), scaling, base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from linclass_cli.errors import InputError
+from linclass_cli.learn.journal import Snapshot
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Value
 
@@ -15,6 +16,7 @@ class Iterate:
 
     ``gap``: the objective's distance to the optimum at most, where the solver proves one.
     ``converged`` says that the solver's own criterion is met. It is never guessed: SGD does not claim it.
+    ``snapshot``: of a solver that can be resumed; to be called before the next step.
     """
 
     iteration: int
@@ -23,6 +25,7 @@ class Iterate:
     at: Value
     converged: bool = False
     gap: float | None = None
+    snapshot: Snapshot | None = None
 
 
 def check_finite(at: Value, iteration: int, advice: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from linclass_cli.jit import kernel
+from linclass_cli.learn.journal import State
 from linclass_cli.learn.lanes import dots, outers
 from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows, weigh_rows
 from linclass_cli.learn.objective import Problem, kernel_weights, objective
@@ -82,11 +83,13 @@ def sgd(
     batch_size: int = 100,
     epochs: int = 100,
     init_range: float = 1e-3,
+    resume: State | None = None,
 ) -> Iterator[Iterate]:
     """``epochs`` passes in minibatches, the rows shuffled anew before each; yields once an epoch.
 
     W starts uniform in +- ``init_range``, b at 0; the rate of epoch e, counted from 0, is
     learning_rate / (1 + decay * e). The l2 term is part of every step, the bias is not penalised.
+    ``resume``: a snapshot, whose iterate is yielded once more.
     """
     part, l2, number = problem.part, problem.l2, LOSS_NUMBER[problem.loss]
     dtype = part.X.dtype
@@ -96,12 +99,27 @@ def sgd(
     step_W, step_b = np.zeros_like(W), np.zeros_like(b)
     mean, factor = part.scaling.mean.astype(dtype), part.scaling.factor.astype(dtype)
     weights = kernel_weights(part.class_weights, problem.k, dtype)
-    for epoch in range(epochs):
+    epoch = 0
+    if resume is not None:
+        W, b, step_W, step_b = (resume.tensors[name].copy() for name in ("W", "b", "step_W", "step_b"))
+        epoch, rng.bit_generator.state = resume.facts["epoch"], resume.facts["rng"]
+
+    def iterate() -> Iterate:
+        at = objective(problem, W, b)
+        check_finite(at, epoch, f"SGD diverged; take a learning rate below {learning_rate}")
+        return Iterate(epoch, W.copy(), b.copy(), at, snapshot=snapshot)
+
+    def snapshot() -> State:
+        tensors = {"W": W, "b": b, "step_W": step_W, "step_b": step_b}
+        return State(tensors, {"epoch": epoch, "rng": rng.bit_generator.state})
+
+    if epoch:
+        yield iterate()
+    while epoch < epochs:
         order = rng.permutation(part.m)
         rate = learning_rate / (1.0 + decay * epoch)
         rows, y = part.rows[order], part.y[order]
         data = part.X, rows, y, mean, factor
         _epoch(*data, batch_size, number, l2, rate, momentum, weights, W, b, step_W, step_b)
-        at = objective(problem, W, b)
-        check_finite(at, epoch + 1, f"SGD diverged; take a learning rate below {learning_rate}")
-        yield Iterate(epoch + 1, W.copy(), b.copy(), at)
+        epoch += 1
+        yield iterate()
