@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import Any
 
-from linclass_cli.show.tables import percent, print_facts, print_line, print_table
+from linclass_cli.show.tables import folded, percent, print_facts, print_line, print_table
 
 MOST_CONFUSIONS = 10
 NAME = 20  # characters of a class's name
@@ -16,7 +16,7 @@ _HEAD = "given \\ predicted"
 
 def show_evaluation(m: dict[str, Any]) -> None:
     """One run's numbers."""
-    print_line(f"{m['run']} ({m['loss']}) on the {m['n']:,} test images of {m['dataset']}")
+    print_line(folded("", f"{m['run']} ({m['loss']}) on the {m['n']:,} test images of {m['dataset']}", "  "))
     low, high = m["accuracy_interval"]
     facts = {"accuracy": f"{percent(m['accuracy'])}  (95 %: {100 * low:.2f} to {percent(high)})"}
     tops = {top: share for top, share in m["top_accuracy"].items() if 1 < int(top) < len(m["classes"])}
@@ -41,7 +41,8 @@ def show_comparison(answer: dict[str, Any]) -> None:
     """Two runs side by side, and the paired test."""
     other, c = answer["other"], answer["comparison"]
     names = answer["run"], other["run"]
-    print_line(f"{names[0]} and {names[1]} on the {answer['n']:,} test images of {answer['dataset']}")
+    of = f"on the {answer['n']:,} test images of {answer['dataset']}"
+    print_line(folded("", f"{names[0]} and {names[1]} {of}", "  "))
     rows: list[list[Any]] = []
     shares = {"accuracy": "accuracy"}
     if len(answer["classes"]) > 5:

@@ -98,7 +98,7 @@ def test_the_tables_fit(linclass, monkeypatch):
     train(linclass, "a")
     assert "next: linclass plot a" in linclass("evaluate", "a").out
     train(linclass, "b", "--loss", "ridge")
-    one = linclass("evaluate", "a", "--json").json
+    one = linclass("evaluate", "a", "--json").json | {"run": "a-name-of-twenty-five-let"}
     two = linclass("evaluate", "a", "b", "--json").json
     for width in (60, 80):
         page = shown(monkeypatch, width, show_evaluation, one)
