@@ -105,6 +105,44 @@ def test_every_file_of_a_run_is_verified(linclass, trained, file):
         assert str(path) in err
 
 
+READERS = {
+    "*.h5": ["extract", "train", "cv", "evaluate run1", "plot run1 --kind confusion"],
+    "run.json": [
+        "predict run1 x.png",
+        "plot run1",
+        "runs show run1",
+        "runs compare run1 run2",
+        "export run1",
+    ],
+    "history.jsonl": ["plot run1", "report run1", "runs show run1", "evaluate run1"],
+    "model.safetensors": ["predict run1 x.png", "plot run1 --kind weights", "evaluate run1", "export run1"],
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_command_that_meets_damage_says_so_and_writes_nothing(linclass, trained, name):
+    linclass("train", *SGD)
+    path = trained if name == "*.h5" else RUN / name
+    flip(path, 700 if name != "history.jsonl" else 70)
+    before = tree()
+    for command in READERS[name]:
+        words = command.split()
+        result = linclass(*words, *(FAST if len(words) == 1 else ()), "--quiet")
+        assert (result.code, result.out) == (5, ""), command
+        assert str(path) in result.error, command
+        assert "`linclass " in result.error, command
+        tried("bit rot that a command meets")
+    assert tree() == before
+
+
+def test_a_report_leaves_out_what_damaged_features_would_show(linclass, trained):
+    flip(trained, 700)
+    result = linclass("report", "run1")
+    assert result.code == 0
+    assert f"no confusion of run1: {trained} is damaged" in result.err
+    assert f"no confusion: {trained} is damaged" in Path(result.out.splitlines()[0]).read_text()
+
+
 def test_what_stopped_commands_left_is_no_damage(linclass, trained):
     stale_name(trained).write_bytes(b"half")
     (CACHE / "runs/run2").mkdir()
