@@ -12,12 +12,14 @@ import numpy as np
 from linclass_cli.config import Config, config_of
 from linclass_cli.errors import InputError
 from linclass_cli.extract import Advance, obtain_features, plan_features, silent
+from linclass_cli.jit import kernel
 from linclass_cli.memory import require
 from linclass_cli.runs import Model, Run, load_model, load_run
 from linclass_cli.store import feature_bytes
+from linclass_cli.threads import Spans, in_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_ROWS = 4096  # scored at a time
+_ROWS = 512  # that a thread scores at a time
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,38 @@ def run_config(run: Run, cache_dir: str, data: str | None = None) -> Config:
         ) from error
 
 
+@kernel(fast=True)
+def _score_rows(rows: Array, weight: Array, bias: Array, scores: Array) -> None:
+    """Scores (n, k) of rows (n, d), all float32. (BLAS's sums depend on how many rows there are.)"""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for c in range(weight.shape[0]):
+            w, score = weight[c], bias[c]
+            for j in range(row.shape[0]):
+                score += row[j] * w[j]
+            scores[i, c] = score
+
+
 def linear_scores(model: Model, X: Array) -> Array:
-    """((X - mean) * factor) W' + bias, float32 (n, k), of features X (n, d).
+    """((X - mean) * factor) W' + bias, float32 (n, k), of features X (n, d): each row's to the last bit the
+    same, whatever the others are.
 
     Raises InputError where the features are not those that the model was made for.
     """
     if X.shape[1] != model.weight.shape[1]:
         raise InputError(f"the model wants {model.weight.shape[1]} features, and there are {X.shape[1]}")
     scores = np.empty((len(X), len(model.bias)), np.float32)
-    mean, factor = model.mean.astype(np.float32), model.factor.astype(np.float32)
-    for first in range(0, len(X), _ROWS):
-        rows = slice(first, first + _ROWS)
-        scores[rows] = ((X[rows] - mean) * factor) @ model.weight.T + model.bias
+    # Copies: what the kernel sees is always of the same kind, so that it is compiled once.
+    mean, factor, weight, bias = (
+        np.array(values, np.float32) for values in (model.mean, model.factor, model.weight, model.bias)
+    )
+
+    def work(spans: Spans) -> None:
+        for start, stop in spans:
+            rows = np.asarray((X[start:stop] - mean) * factor, np.float32)
+            _score_rows(rows, weight, bias, scores[start:stop])
+
+    in_chunks(work, len(X), _ROWS)
     return scores
 
 

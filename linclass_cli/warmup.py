@@ -30,6 +30,8 @@ from linclass_cli.learn.gradcheck import check_gradient, made_up_point
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.solvers import SOLVERS
 from linclass_cli.predicting.pictures import File, read_pictures
+from linclass_cli.runs import Model
+from linclass_cli.scoring import linear_scores
 from linclass_cli.settings import resolve
 from linclass_cli.store import Array, Features, load_features, write_features
 
@@ -67,7 +69,7 @@ def warm_up(advance: Advance) -> Warmed:
     COMPILATION.lost = ""
     remove_unused(folder.parent)
     with _scratch(folder.parent) as scratch:
-        jobs = [*_extractions(scratch), *_readings(), *_fits(scratch), *_checks()]
+        jobs = [*_extractions(scratch), *_readings(), _scores(), *_fits(scratch), *_checks()]
         for done, (name, job) in enumerate(jobs):
             kernels = COMPILATION.compiled - compiled + COMPILATION.cached - cached
             advance(kernels, None, f"{name}, {done + 1} of {len(jobs)}")
@@ -121,6 +123,12 @@ def _readings() -> Iterator[Job]:
         Image.new("L" if channels == 1 else "RGB", (width, height)).save(file, "PNG")
         files, frame = [File("", file.getvalue())], Frame(height, width, channels)
         yield "read pictures", lambda f=files, s=frame: read_pictures(f, s) and None  # type: ignore[misc]
+
+
+def _scores() -> Job:
+    k = len(CLASSES)
+    model = Model(np.zeros((k, _D)), np.zeros(k), np.zeros(_D), np.ones(_D), CLASSES, "softmax", "")
+    return "score images", lambda: linear_scores(model, np.zeros((SIZES["test"], _D), np.float32))
 
 
 def _extract(extractor: Extractor, images: Array) -> None:
