@@ -10,7 +10,7 @@ import typer
 
 from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import Session, command
-from linclass_cli.errors import IntegrityError
+from linclass_cli.errors import IntegrityError, ResourceError
 from linclass_cli.show.tables import print_line, print_table
 
 list_of_texts = list[str]  # in the functions below, list is a command
@@ -86,8 +86,10 @@ def add(app: typer.Typer) -> None:
 
         wish = Wish(source, retrain, dry_run, session.config.threads, session.notice, bar)
         with compiling_shown(session.quiet):
-            found = _follow(repair_cache(session.config.cache, names or [], wish), session)
+            found, hindered = _follow(repair_cache(session.config.cache, names or [], wish), session)
         session.answer(found, lambda: _show_repairs(found, dry_run, str(session.config.cache)))
+        if hindered:
+            raise hindered
         if not dry_run:
             _complain([one["done"] for one in found if not one["mended"]])
 
@@ -137,15 +139,20 @@ def _note_leftovers(session: Session) -> None:
         )
 
 
-def _follow(repairs: Iterator[dict[str, Any]], session: Session) -> list[dict[str, Any]]:
-    """Run the repairs, saying of each what will be done; the last that is known of each."""
+def _follow(
+    repairs: Iterator[dict[str, Any]], session: Session
+) -> tuple[list[dict[str, Any]], ResourceError | None]:
+    """Run the repairs, saying what each will do; the last that is known of each, and what hindered one."""
     found: dict[Any, dict[str, Any]] = {}
-    for one in repairs:
-        if one["done"] is None:
-            session.notice(one["problem"])
-            session.notice(f"  will {one['will']}")
-        found[one["path"]] = one
-    return [*found.values()]
+    try:
+        for one in repairs:
+            if one["done"] is None:
+                session.notice(one["problem"])
+                session.notice(f"  will {one['will']}")
+            found[one["path"]] = one
+    except ResourceError as error:
+        return [*found.values()], error
+    return [*found.values()], None
 
 
 def _show_repairs(found: list[dict[str, Any]], dry: bool, folder: str) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.errors import LinclassError, MissingError, UsageError, did_you_mean
+from linclass_cli.data.registry import DATASETS
+from linclass_cli.errors import LinclassError, MissingError, ResourceError, UsageError, did_you_mean
 from linclass_cli.inventory import list_cache, problem_of
 from linclass_cli.mending import datasets, features, runs
 from linclass_cli.mending.plan import Act, Wish
@@ -25,7 +26,8 @@ def repair_cache(cache: Path, names: list[str], wish: Wish) -> Iterator[dict[str
     Yields kind, name, path, problem, ``will`` (what will be done), ``done`` (what was done, or why not; None
     before), ``mended``: of each thing twice, before and after; once with ``wish.dry``.
 
-    Raises MissingError for a name that nothing has, UsageError for a source where not one dataset is damaged.
+    Raises MissingError for a name that nothing has, UsageError for a source where several datasets are
+    damaged, and at the end the first ResourceError that hindered a repair.
     """
     entries = list_cache(cache)
     known = {entry["name"] for entry in entries}
@@ -37,17 +39,19 @@ def repair_cache(cache: Path, names: list[str], wish: Wish) -> Iterator[dict[str
             )
     chosen = [entry for entry in entries if not names or entry["name"] in names]
     damaged = [(entry, problem) for entry in chosen if (problem := problem_of(entry, cache))]
-    fetched = [entry["name"] for entry, _ in damaged if entry["kind"] == "dataset"]
-    if wish.source and len(fetched) != 1:
-        which = f" ({', '.join(fetched)}): name one of them" if fetched else ""
-        raise UsageError(f"--from is for one damaged dataset, and there are {len(fetched)}{which}")
+    fetched = [entry["name"] for entry, _ in damaged if entry["name"] in DATASETS]
+    if wish.source and len(fetched) > 1:
+        raise UsageError(f"--from is for one damaged dataset: name {' or '.join(fetched)} as well")
+    hindered: list[ResourceError] = []
     for entry, problem in damaged:
         will, act = _plan(entry, cache, wish)
         found = {key: entry[key] for key in ("kind", "name", "path")}
         found |= {"problem": problem, "will": will, "done": None, "mended": False}
         yield found
         if not wish.dry:
-            yield found | _result(act, will)
+            yield found | _result(act, will, hindered)
+    if hindered:
+        raise hindered[0]
 
 
 def _plan(entry: dict[str, Any], cache: Path, wish: Wish) -> tuple[str, Act | None]:
@@ -58,12 +62,16 @@ def _plan(entry: dict[str, Any], cache: Path, wish: Wish) -> tuple[str, Act | No
     return runs.plan(entry["name"], cache, wish)
 
 
-def _result(act: Act | None, will: str) -> dict[str, Any]:
+def _result(act: Act | None, will: str, hindered: list[ResourceError]) -> dict[str, Any]:
     if act is None:
         return {"done": will, "mended": False}
     try:
         return {"done": act(), "mended": True}
+    except ResourceError as error:
+        hindered.append(error)
+        return {"done": str(error), "mended": False}
     except LinclassError as error:
         return {"done": str(error), "mended": False}
     except OSError as error:
-        return {"done": f"cannot read {error.filename}: {error.strerror}", "mended": False}
+        hindered.append(ResourceError(f"cannot read {error.filename}: {error.strerror}"))
+        return {"done": str(hindered[-1]), "mended": False}

@@ -163,7 +163,7 @@ def test_there_may_be_nothing_to_mend(linclass, trained):
     assert tree() == before
     assert linclass("cache", "repair", "rum1").code == 4
     assert "did you mean run1" in linclass("cache", "repair", "rum1").error
-    assert linclass("cache", "repair", "--from", "x").code == 2
+    assert linclass("cache", "repair", "--from", "x").code == 0  # a repair that was stopped, once more
 
 
 def damage_data(path):
@@ -321,8 +321,18 @@ def test_known_datasets_are_fetched_again(linclass, monkeypatch, kind):
         assert tree() == before
     flip(folder / spec.test[0], 5)
     damaged = tree()
-    assert spec.test[0] in repaired(linclass, code=5)[spec.name]["problem"]  # its address leads nowhere
+    assert spec.test[0] in repaired(linclass, code=6)[spec.name]["problem"]  # its address leads nowhere
     assert tree() == damaged
+
+
+def test_a_source_is_for_one_dataset(linclass, monkeypatch):
+    CACHE.mkdir()
+    for kind in ("cifar", "idx"):
+        spec, folder = known(kind, CACHE, monkeypatch)
+        flip(folder / spec.test[0], 5)
+    assert "name small or digits" in linclass("cache", "repair", "--from", "cache/source").error
+    assert repaired(linclass, "small", "--from", "cache/source")["small"]["mended"]
+    assert repaired(linclass, "--from", "cache/source")["digits"]["mended"]
 
 
 @pytest.mark.parametrize("file", ["dataset.json", "sources.json", "train-labels.npy", "test-rows.npy"])

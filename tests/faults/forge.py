@@ -137,7 +137,7 @@ def temporaries(folder: Path) -> list[Path]:
 
 
 def damaged(folder: Path) -> set[str]:
-    """The datasets and feature files in which linclass's own readers find fault."""
+    """The datasets, feature files and runs in which linclass's own readers find fault."""
     cache = folder / "cache"
     begun = {path for path in (cache / "datasets").glob("*") if not (path / "dataset.json").exists()}
     return {e["name"] for e in verify_cache(cache) if not e["intact"] and e["path"] not in begun}
@@ -147,7 +147,7 @@ def verify(folder: Path, but: set[str] = frozenset()) -> None:
     """Read everything with linclass's own readers: what has a name is whole, ``but`` what never was."""
     cache = folder / "cache"
     assert damaged(folder) <= but
-    for name in list_runs(cache):
+    for name in set(list_runs(cache)) - set(but):
         load_run(cache, name)
         load_model(cache, name)
     for path in (cache / "runs").glob("[!.]*"):

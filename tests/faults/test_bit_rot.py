@@ -201,7 +201,7 @@ def test_descriptions_of_the_format_before_are_read_and_name_the_same_content(tm
 def known(kind, cache, monkeypatch):
     """A known dataset of a few bytes, in the cache."""
     source = cache / "source"
-    source.mkdir()
+    source.mkdir(exist_ok=True)
     if kind == "idx":
         from tests.data.conftest import IDX_MEMBERS as members
 

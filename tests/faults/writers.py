@@ -49,6 +49,21 @@ def _spoil_features(folder: Path) -> None:
         path.write_bytes(content)
 
 
+def _spoil_everything(folder: Path) -> None:
+    """Features and a model that are made again, and a bit each of what nothing else holds."""
+    _spoil_features(folder)
+    for name, places in (
+        ("runs/folds/model.safetensors", (60, 61, -1)),
+        ("runs/old/run.json", (40,)),
+        ("datasets/dots/test-labels.npy", (-8,)),
+    ):
+        path = folder / "cache" / name
+        content = bytearray(path.read_bytes())
+        for place in places:
+            content[place] ^= 1
+        path.write_bytes(content)
+
+
 def _write_over(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_text("old")
 
@@ -76,6 +91,7 @@ WRITERS = [
     Writer("kernel", ("keep-a-kernel",), _remove("kernels")),
     Writer("runs remove", ("runs", "remove", "old", "--yes"), again=(0, 4)),
     Writer("cache clean", ("cache", "clean", "--yes"), _spoil_features),
+    Writer("cache repair", ("cache", "repair", "--retrain"), _spoil_everything),
 ]
 
 
