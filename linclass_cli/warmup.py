@@ -7,7 +7,6 @@ warmed up without a line here.
 from __future__ import annotations
 
 import contextlib
-import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from linclass_cli.learn.fit import train
 from linclass_cli.learn.gradcheck import check_gradient, made_up_point
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.solvers import SOLVERS
-from linclass_cli.predicting.pictures import File, read_pictures
+from linclass_cli.predicting.pictures import read_pictures
 from linclass_cli.runs import Model
 from linclass_cli.scoring import linear_scores
 from linclass_cli.settings import resolve
@@ -69,7 +68,7 @@ def warm_up(advance: Advance) -> Warmed:
     COMPILATION.lost = ""
     remove_unused(folder.parent)
     with _scratch(folder.parent) as scratch:
-        jobs = [*_extractions(scratch), *_readings(), _scores(), *_fits(scratch), *_checks()]
+        jobs = [*_extractions(scratch), *_readings(scratch), _scores(), *_fits(scratch), *_checks()]
         for done, (name, job) in enumerate(jobs):
             kernels = COMPILATION.compiled - compiled + COMPILATION.cached - cached
             advance(kernels, None, f"{name}, {done + 1} of {len(jobs)}")
@@ -116,13 +115,12 @@ def _changes(feature: str) -> Iterator[dict[str, Any]]:
             yield from ({key: other} for other in others)
 
 
-def _readings() -> Iterator[Job]:
+def _readings(scratch: Path) -> Iterator[Job]:
     """Files of pictures, of each kind of image."""
     for height, width, channels in IMAGE_SHAPES:
-        file = io.BytesIO()
-        Image.new("L" if channels == 1 else "RGB", (width, height)).save(file, "PNG")
-        files, frame = [File("", file.getvalue())], Frame(height, width, channels)
-        yield "read pictures", lambda f=files, s=frame: read_pictures(f, s) and None  # type: ignore[misc]
+        path, frame = scratch / f"{channels}.png", Frame(height, width, channels)
+        Image.new("L" if channels == 1 else "RGB", (width, height)).save(path)
+        yield "read pictures", lambda p=path, f=frame: read_pictures([str(p)], f) and None  # type: ignore[misc]
 
 
 def _scores() -> Job:

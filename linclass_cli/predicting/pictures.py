@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,19 +15,12 @@ from linclass_cli.predicting.sources import Failed
 from linclass_cli.threads import Spans, in_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_CHUNK = 64  # small PNG files that a thread takes at a time
+_CHUNK = 32  # files that a thread takes at a time
 _SMALL = 1 << 15  # bytes of a file that is read whole, once
 
 
-class File(NamedTuple):
-    """A file that can be opened; ``content``: all its bytes, or none where it is not small."""
-
-    path: str
-    content: bytes
-
-
-def read_file(path: str) -> File | Failed:
-    """Open a file, and read it where it is small."""
+def read_small(path: str) -> bytes | Failed:
+    """All bytes of a file; none where it is not small."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -38,22 +31,21 @@ def read_file(path: str) -> File | Failed:
         return Failed(path, "there is no such file", missing=True)
     except (OSError, ValueError) as error:
         return Failed(path, f"it cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}")
-    return File(path, content if len(content) < _SMALL else b"")
+    return content if len(content) < _SMALL else b""
 
 
-def read_pictures(files: list[File], frame: Frame) -> tuple[Array, dict[int, Failed]]:
+def read_pictures(paths: list[str], frame: Frame) -> tuple[Array, dict[int, Failed]]:
     """Images, uint8 (n, *frame.shape), of n files, and by their index those that could not be read."""
-    images = np.empty((len(files), *frame.shape), np.uint8)
-    slow = _read_quickly(files, images)
-    errors: dict[int, Failed] = {}
+    images = np.empty((len(paths), *frame.shape), np.uint8)
+    slow, errors = _read_quickly(paths, images)
 
     def work(spans: Spans) -> None:
         for at, _ in spans:
             i = slow[at]
             try:
-                images[i] = read_picture(Path(files[i].path), frame)
+                images[i] = read_picture(Path(paths[i]), frame)
             except (InputError, MissingError) as error:
-                errors[i] = Failed(files[i].path, str(error), isinstance(error, MissingError))
+                errors[i] = Failed(paths[i], str(error), isinstance(error, MissingError))
 
     if slow:
         with pillow_checked():
@@ -61,23 +53,34 @@ def read_pictures(files: list[File], frame: Frame) -> tuple[Array, dict[int, Fai
     return images, errors
 
 
-def _read_quickly(files: list[File], images: Array) -> list[int]:
-    """Fill the images whose files are small and plain; the indices of the others."""
+def _read_quickly(paths: list[str], images: Array) -> tuple[list[int], dict[int, Failed]]:
+    """Fill the images whose files are small and plain; the indices of the others, and what cannot be opened.
+
+    Threads take some files at a time, and open all of them before they unpack any: threads that need the
+    interpreter for moments, in turns, wait for each other, and the more so the shorter those are.
+    """
     _, height, width, channels = images.shape
     header, size = quick_header(images.shape[1:]), height * (1 + width * channels)
-    packed = [packed_rows(file.content, header, size) if header else None for file in files]
-    quick = [i for i, rows in enumerate(packed) if rows is not None]
-    slow = {i for i, rows in enumerate(packed) if rows is None}
+    slow: set[int] = set()
+    errors: dict[int, Failed] = {}
 
     def work(spans: Spans) -> None:
         for start, stop in spans:
-            rows = {i: unpack_rows(packed[i] or b"", size) for i in quick[start:stop]}
-            whole = [i for i in rows if rows[i]]
-            slow.update(rows.keys() - whole)
-            slow.update(_unfilter(b"".join(rows[i] or b"" for i in whole), whole, images))
+            contents = {i: read_small(paths[i]) for i in range(start, stop)}
+            failed = {i: content for i, content in contents.items() if isinstance(content, Failed)}
+            packed = {
+                i: packed_rows(content, header, size)
+                for i, content in contents.items()
+                if header and isinstance(content, bytes)
+            }
+            unpacked = {i: unpack_rows(rows, size) for i, rows in packed.items() if rows is not None}
+            done = {i: rows for i, rows in unpacked.items() if rows is not None}
+            errors.update(failed)
+            slow.update(contents.keys() - failed.keys() - done.keys())
+            slow.update(_unfilter(b"".join(done.values()), list(done), images))
 
-    in_chunks(work, len(quick), _CHUNK)
-    return sorted(slow)
+    in_chunks(work, len(paths), _CHUNK)
+    return sorted(slow), errors
 
 
 def _unfilter(rows: bytes, which: list[int], images: Array) -> list[int]:

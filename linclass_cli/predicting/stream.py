@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.predicting.pictures import File, read_file, read_pictures
+from linclass_cli.predicting.pictures import read_pictures
 from linclass_cli.predicting.predictor import Predictor, probabilities
 from linclass_cli.predicting.sources import Failed, Stream
 from linclass_cli.predicting.vectors import read_vectors
@@ -17,7 +17,7 @@ from linclass_cli.runs import Model
 from linclass_cli.scoring import linear_scores
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_FILES, _PIXELS = 1024, 1 << 25  # of a batch, at most: its files, the bytes of its images
+_FILES, _PIXELS = 2048, 1 << 25  # of a batch, at most: its files, the bytes of its images
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def predict_files(predictor: Predictor, files: Stream, top: int = 1) -> Iterator
         yield from _predict_vectors(predictor, files, top)
         return
     for group in _batches(files, min(_FILES, 1 + _PIXELS // math.prod(predictor.frame.shape))):
-        known = [file for file in group if isinstance(file, File)]
+        known = [file for file in group if isinstance(file, str)]
         images, errors = read_pictures(known, predictor.frame)
         if errors:
             images = np.delete(images, list(errors), axis=0)
-        rest = iter(errors.get(i, file.path) for i, file in enumerate(known))
+        rest = iter(errors.get(i, file) for i, file in enumerate(known))
         paths = [file if isinstance(file, Failed) else next(rest) for file in group]
         yield Batch(paths, *predict_images(predictor, images, top))
 
@@ -80,11 +80,11 @@ def _best(model: Model, X: Array, top: int) -> tuple[Array, Array, Array | None]
     return labels, best, None if p is None else np.take_along_axis(p, labels, axis=1)
 
 
-def _batches(files: Stream, most: int) -> Iterator[list[Failed | File]]:
-    batch: list[Failed | File] = []
+def _batches(files: Stream, most: int) -> Iterator[list[str | Failed]]:
+    batch: list[str | Failed] = []
     for file in files:
         if file is not None:
-            batch.append(file if isinstance(file, Failed) else read_file(file))
+            batch.append(file)
         if batch and (file is None or len(batch) >= most):
             yield batch
             batch = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from linclass_cli.data.pictures import Frame
 from linclass_cli.data.quick_png import _chunk, packed_rows, quick_header, unfilter, unpack_rows
-from linclass_cli.predicting.pictures import File, read_file, read_pictures
+from linclass_cli.predicting.pictures import read_pictures
 
 RNG = np.random.default_rng(0)
 
@@ -69,11 +70,13 @@ def test_every_filter(channels, kinds):
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (32, 32, 1), (1, 1, 3), (5, 300, 3)])
-def test_pillows_files_are_read_without_pillow(shape, monkeypatch):
+def test_pillows_files_are_read_without_pillow(shape, tmp_path, monkeypatch):
     images = [picture(*shape) for _ in range(70)]
-    contents = [File("", png(image)) for image in images]
+    paths = [str(tmp_path / f"{i}.png") for i in range(70)]
+    for path, image in zip(paths, images, strict=True):
+        Path(path).write_bytes(png(image))
     monkeypatch.setattr(Image, "open", None)
-    found, errors = read_pictures(contents, Frame(*shape))
+    found, errors = read_pictures(paths, Frame(*shape))
     assert errors == {}
     np.testing.assert_array_equal(found, images)
 
@@ -109,6 +112,6 @@ def test_damaged_and_hostile_files_are_left_to_pillow(tmp_path):
     files = [tmp_path / f"{i}.png" for i in range(4)]
     for file, content in zip(files, [whole, wrong, lying, b""], strict=True):
         file.write_bytes(content)
-    images, errors = read_pictures([read_file(str(file)) for file in files], Frame(8, 8, 3))
+    images, errors = read_pictures([str(file) for file in files], Frame(8, 8, 3))
     np.testing.assert_array_equal(images[0], image)
     assert sorted(errors) == [1, 2, 3]
