@@ -1,4 +1,4 @@
-"""The same command gives the same bits: on 1, 2 and 4 threads, with features from the store or just extracted."""
+"""The same command gives the same bits: on 1, 2 and 4 threads, from a store that is full or empty."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def bits(start, config: Config):
     [(train, *way) for way in TRAIN] + [(cross_validate, *way) for way in CV],
 )
 def test_threads_and_store_change_no_bit(caches, start, loss, solver, more):
-    """The first of all extracts with one thread; a second cache is empty each time, and is filled with four."""
+    """One cache is filled by one thread, once; the other is empty each time, and is filled by four."""
     first, second = (config(cache, loss, solver, more) for cache in caches)
     for path in caches[1].glob("features/*"):
         path.unlink()
