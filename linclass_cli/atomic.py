@@ -157,8 +157,9 @@ def discard(path: Path) -> None:
 def remove_if_empty(path: Path) -> None:
     """Remove a folder in which there is nothing."""
     with contextlib.suppress(OSError):
-        step("remove", path)
-        path.rmdir()
+        if not any(path.iterdir()):
+            step("remove", path)
+            path.rmdir()
 
 
 @contextlib.contextmanager

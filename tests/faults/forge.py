@@ -22,6 +22,7 @@ from linclass_cli.temporary import is_temporary
 from tests.data.conftest import MEMBERS
 
 PACKAGE = Path(__file__).parents[2]
+Tree = dict[str, bytes | None]  # what stands under which name; None: a folder
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ def make_template(forge: Forge, folder: Path, sources: Path) -> None:
     forge.warm(folder, commands)
 
 
-def tree(folder: Path) -> dict[str, bytes | None]:
+def tree(folder: Path) -> Tree:
     """Every file with its bytes, every folder with None; temporary ones and lock files are passed over."""
-    found: dict[str, bytes | None] = {}
+    found: Tree = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if not any(is_temporary(part) or part.endswith(".lock") for part in name.parts):

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.forge import SETTINGS, tree
+from tests.faults.forge import SETTINGS, Tree, tree
 
-Tree = dict[str, bytes | None]
 DOTS = ("--data", "dots", "--feature", "vectors")
 
 
