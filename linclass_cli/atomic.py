@@ -61,18 +61,18 @@ def disk_errors(path: Path, need: int | None = None) -> Iterator[None]:
 def _explain(error: OSError, path: Path, need: int | None) -> str:
     wants = f" it needs {need / 1e6:.1f} MB;" if need else ""
     if error.errno in _FULL:
-        return f"no space left to write {path}:{wants} free some, or choose another folder with --cache-dir"
+        return f"no space left to write {path}:{wants} free some, or choose another place by --cache-dir or --out"
     if error.errno == errno.EFBIG:
         return f"{path} is larger than a file may be here:{wants} `ulimit -f` shows and raises the limit"
     if error.errno in _DENIED:
         return (
             f"cannot write {path}: {(error.strerror or str(error)).lower()}; "
-            "change its permissions, or choose another folder with --cache-dir"
+            "change its permissions, or choose another place by --cache-dir or --out"
         )
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}:
         return (
             f"cannot write {path}: a file stands where a folder is needed, or the other way round; "
-            "move it away, or choose another folder with --cache-dir"
+            "move it away, or choose another place by --cache-dir or --out"
         )
     return f"cannot write {path}: {error.strerror or error}"
 

@@ -86,6 +86,8 @@ class Program(Group):
                 raise
             silence_stdout()  # a help page whose reader has left: Typer would call that an error
             return 0
+        except OSError as error:  # a help page, and a full disk behind stdout
+            return _cannot(error)
         # After a command the code is None; after --help, and from Typer's Exit, it is a number.
         return code if isinstance(code, int) else 0
 
@@ -105,12 +107,19 @@ class Program(Group):
                 raise Exit(ResourceError.exit_code) from error
             if not isinstance(error, OSError):
                 raise
-            # Whatever no stage has named: a folder that may not be searched, a name too long, a full disk
-            # behind stdout.
-            silence_stdout()
-            where = f" {error.filename}" if error.filename else ""
-            notice(f"error: cannot read or write{where}: {(error.strerror or str(error)).lower()}")
-            raise Exit(ResourceError.exit_code) from error
+            raise Exit(_cannot(error)) from error
+
+
+def _cannot(error: OSError) -> int:
+    """Tell of an error of the system, and return the exit code.
+
+    It is whatever no stage has named: a folder that may not be searched, a name too long, a full disk behind
+    stdout.
+    """
+    silence_stdout()
+    where = f" {error.filename}" if error.filename else ""
+    notice(f"error: cannot read or write{where}: {(error.strerror or str(error)).lower()}")
+    return ResourceError.exit_code
 
 
 def wrong_usage(error: Any) -> str:

@@ -12,9 +12,7 @@ from tests.faults.bench import Bench
 from tests.faults.forge import damaged, temporaries, verify
 from tests.faults.server import NO_SPACE
 from tests.faults.tally import tried
-from tests.faults.writers import WRITERS, Writer, check_state, snapshot
-
-DISPENSABLE = {"cache/datasets/tiny/duplicates.json"}  # what is found out again when it is not there
+from tests.faults.writers import DISPENSABLE, WRITERS, Writer, check_state, snapshot
 
 
 @pytest.mark.parametrize("kind", ["error", "full"])

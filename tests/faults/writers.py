@@ -94,6 +94,9 @@ WRITERS = [
 ]
 
 
+DISPENSABLE = {"cache/datasets/tiny/duplicates.json"}  # what is found out again when it is not there
+
+
 def snapshot(writer: Writer, folder: Path) -> Tree:
     """What stands under which name, but for files that differ every time.
 
