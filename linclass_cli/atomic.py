@@ -25,6 +25,7 @@ from linclass_cli.errors import InputError, LinclassError, ResourceError
 from linclass_cli.temporary import left_over, make_name, real_path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_ELSEWHERE = "choose another place by --cache-dir or --out"
 _ZEROS = 8 << 20  # bytes written at a time
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -65,14 +66,12 @@ def _explain(error: OSError, path: Path, need: int | None) -> str:
     if error.errno == errno.EFBIG:
         return f"{path} is larger than a file may be here:{wants} `ulimit -f` shows and raises the limit"
     if error.errno in _DENIED:
-        return (
-            f"cannot write {path}: {(error.strerror or str(error)).lower()}; "
-            "change its permissions, or choose another place by --cache-dir or --out"
-        )
+        why = (error.strerror or str(error)).lower()
+        return f"cannot write {path}: {why}; change its permissions, or {_ELSEWHERE}"
     if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}:
         return (
             f"cannot write {path}: a file stands where a folder is needed, or the other way round; "
-            "move it away, or choose another place by --cache-dir or --out"
+            f"move it away, or {_ELSEWHERE}"
         )
     return f"cannot write {path}: {error.strerror or error}"
 
