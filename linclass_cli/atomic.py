@@ -62,7 +62,7 @@ def disk_errors(path: Path, need: int | None = None) -> Iterator[None]:
 def _explain(error: OSError, path: Path, need: int | None) -> str:
     wants = f" it needs {need / 1e6:.1f} MB;" if need else ""
     if error.errno in _FULL:
-        return f"no space left to write {path}:{wants} free some, or choose another place by --cache-dir or --out"
+        return f"no space left to write {path}:{wants} free some, or {_ELSEWHERE}"
     if error.errno == errno.EFBIG:
         return f"{path} is larger than a file may be here:{wants} `ulimit -f` shows and raises the limit"
     if error.errno in _DENIED:
