@@ -17,7 +17,7 @@ from linclass_cli.sections import Section, Setting, setting
 FILE_NAME = "linclass.toml"
 _MOST_STRENGTHS = 1000
 
-FeatureName = Literal["hog", "pixels", "hue", "vectors"]
+FeatureName = Literal["hog", "pixels", "hue", "patches", "vectors"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
 SolverName = Literal["auto", "newton", "smoothed", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
@@ -58,6 +58,7 @@ class DataConfig(Section):
 
 
 _HOG = ("hog",)
+_PATCHES = ("patches",)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,28 @@ class FeatureConfig(Section):
         "mean", "colour: grey by the mean, or each pixel's channel of largest gradient", only_for=_HOG
     )
     bins: int = setting(16, "bins of the histogram of hue", ge=2, le=360, only_for=("hue",))
+    filters: int = setting(1600, "filters of the dictionary", ge=1, le=100_000, only_for=_PATCHES)
+    patch_size: int = setting(6, "side of a patch, in pixels", ge=1, le=64, only_for=_PATCHES)
+    pooling: int = setting(
+        2, "answers are summed over so many regions a side", ge=1, le=64, only_for=_PATCHES
+    )
+    threshold: float = setting(
+        0.25, "answers nearer to 0 than this count for nothing", ge=0, le=1e6, only_for=_PATCHES
+    )
+    rounds: int = setting(
+        10, "rounds of k-means for the dictionary; 0: random patches", ge=0, le=1000, only_for=_PATCHES
+    )
+    patch_samples: int = setting(
+        100_000, "patches that the dictionary is learned from", ge=1, le=10_000_000, only_for=_PATCHES
+    )
+    whitening: float = setting(
+        0.1, "added to the variances before patches are whitened", ge=0, le=1e6, only_for=_PATCHES
+    )
+    contrast: float = setting(
+        10.0, "added to a patch's variance before it is divided by it", ge=0, le=1e6, only_for=_PATCHES
+    )
+    mirror: bool = setting(True, "sum over the image and its mirror image", only_for=_PATCHES)
+    dictionary_seed: int = setting(0, "seed of the dictionary", ge=0, le=2**63 - 1, only_for=_PATCHES)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.data.registry import DATASETS
 from linclass_cli.errors import InputError
-from linclass_cli.features import Extractor, describe_extractor, make_extractor
+from linclass_cli.features import (
+    Extractor,
+    describe_extractor,
+    fit_extractor,
+    learned_by,
+    learns,
+    make_extractor,
+)
 from linclass_cli.locks import holding, lock_path
 from linclass_cli.memory import require
 from linclass_cli.partial import Partial, partial_folder
@@ -166,6 +173,7 @@ def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[s
 def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: Notice) -> int:
     """Write the features of images; of how many they were computed, and not found as an earlier try's."""
     images = _load_images(plan, config)
+    extractor = fit_extractor(plan.extractor, images["train"].images)
     sizes = {part: len(split.labels) for part, split in images.items()}
     total, done, computed = sum(sizes.values()), 0, 0
     folder = partial_folder(plan.path)
@@ -183,7 +191,7 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         for first, last in missing:
             for start in range(first, last, BATCH):
                 stop = min(start + BATCH, last)
-                plan.extractor(images[part].images[start:stop], X[start:stop])
+                extractor(images[part].images[start:stop], X[start:stop])
                 kept.add(part, X, start, stop)
                 done, computed = done + stop - start, computed + stop - start
                 advance(done, total)
@@ -193,7 +201,8 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         return rows if kept.rows else NOTHING
 
     with kept, at_work(left):
-        write_features(plan.path, plan.meta, sizes, plan.extractor.dim(plan.info.image_shape), fill)
+        d = extractor.dim(plan.info.image_shape)
+        write_features(plan.path, plan.meta, sizes, d, fill, learned_by(extractor))
     return computed
 
 
@@ -218,7 +227,8 @@ def _load_the_rest(plan: Plan) -> None:
     import numpy as np
 
     shape = plan.info.image_shape
-    plan.extractor(np.zeros((1, *shape), np.uint8), np.empty((1, plan.extractor.dim(shape)), np.float32))
+    if not learns(plan.extractor):
+        plan.extractor(np.zeros((1, *shape), np.uint8), np.empty((1, plan.extractor.dim(shape)), np.float32))
 
 
 def obtain_features(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,7 @@ def _record(
                     advance(journal.count, phase="going on")  # speed counts from here
 
             outcome = follow(start(features, plan.info.classes, config, journal), step)
+            outcome = replace(outcome, model=replace(outcome.model, learned=features.learned))
             path = save_run(config.cache, run, kind, config.record(), threads, outcome)
             journal.finish()
             finish(outcome.metrics, path)

@@ -14,7 +14,7 @@ import datetime
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # 1 had a digest of its values instead of its bytes, and is read as well
 FILES = {"history.jsonl", "model.safetensors"}
+_LEARNED = "feature."
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Model:
 
     weight float32 (k, d), bias float32 (k,), mean and factor float64 (d,), classes: k names. Probabilities
     are softmax(scores / temperature); ``calibrated``: the temperature was fitted, to images not trained on.
+    ``learned``: what its feature learned from the training images, float32, by name (`features.learned_by`).
     """
 
     weight: Array
@@ -52,6 +54,7 @@ class Model:
     feature_key: str
     temperature: float = 1.0
     calibrated: bool = False
+    learned: dict[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,9 @@ def load_model(cache: Path, name: str) -> Model:
         feature_key=metadata["feature_key"],
         temperature=float(metadata.get("temperature", 1.0)),
         calibrated="temperature" in metadata,
+        learned={
+            name.removeprefix(_LEARNED): array for name, array in tensors.items() if name.startswith(_LEARNED)
+        },
     )
 
 
@@ -213,6 +219,7 @@ def _dump_model(model: Model) -> bytes:
     from linclass_cli import safetensors
 
     tensors = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
+    tensors |= {_LEARNED + name: array for name, array in model.learned.items()}
     metadata = {
         "classes": json.dumps(list(model.classes)),
         "loss": model.loss,

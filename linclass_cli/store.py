@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ _LINE = len(_MAGIC) + 64 + 1
 _CHUNK = 8 << 20  # bytes a digest is taken of at a time
 _PAGE = 4096
 _PARTS = ("train", "test")
+_LEARNED = "learned/"
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Features:
-    """A verified feature file. ``key`` is the sha256 of the canonical JSON of ``meta``."""
+    """A verified feature file. ``key`` is the sha256 of the canonical JSON of ``meta``.
+
+    ``learned``: what the feature learned from the training images, float32 (a, b), by name.
+    """
 
     train: Block
     test: Block
     key: str
     meta: dict[str, Any]
     path: Path
+    learned: dict[str, Array] = field(default_factory=dict)
 
     @property
     def d(self) -> int:
@@ -83,15 +88,20 @@ def write_features(
     sizes: dict[str, int],
     d: int,
     fill: Callable[[str, Array, Array], None],
+    learned: dict[str, Array] | None = None,
 ) -> None:
     """Write a feature file atomically: absent, old or new, never half.
 
     sizes: the rows of ``train`` and ``test``; ``fill(part, X, y)`` writes into X float32 (n, d) and y int64
-    (n,), which are the file's own pages. Raises ResourceError when the disk is too small, before any work.
+    (n,), which are the file's own pages; ``learned``: float32 arrays (a, b) that belong to
+    them. Raises ResourceError when the disk is too small, before any work.
     """
     shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in _PARTS}
     shapes |= {f"{part}/labels": (sizes[part],) for part in _PARTS}
-    need = feature_bytes(sum(sizes.values()), d) + 16 * _PAGE + _HEADER
+    learned = learned or {}
+    shapes |= {_LEARNED + name: array.shape for name, array in learned.items()}
+    need = feature_bytes(sum(sizes.values()), d) + (16 + len(learned)) * _PAGE + _HEADER
+    need += sum(array.nbytes for array in learned.values())
     with replacing(path, need) as temporary:
         # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
         # whether it is there, and taken after HDF5 has laid the file out, to keep it.
@@ -102,6 +112,8 @@ def write_features(
         allocate(temporary, size)
         pages = np.memmap(temporary, np.uint8, "r+")
         views = {name: _view(pages, place) for name, place in places.items()}
+        for name, array in learned.items():
+            views[_LEARNED + name][:] = array
         for part in _PARTS:
             step("write", temporary)
             fill(part, views[f"{part}/features"], views[f"{part}/labels"])
@@ -144,11 +156,10 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     found = _digest_behind_header(pages)
     if found != header["digest"]:
         raise _damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
-    blocks = {}
-    for part in _PARTS:
-        places = header["places"]
-        blocks[part] = Block(_view(pages, places[f"{part}/features"]), _view(pages, places[f"{part}/labels"]))
-    return Features(blocks["train"], blocks["test"], make_key(header["meta"]), header["meta"], path)
+    views = {name: _view(pages, place) for name, place in header["places"].items()}
+    train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in _PARTS)
+    learned = {name.removeprefix(_LEARNED): view for name, view in views.items() if name.startswith(_LEARNED)}
+    return Features(train, test, make_key(header["meta"]), header["meta"], path, learned)
 
 
 def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
@@ -180,7 +191,7 @@ def _lay_out(path: Path, meta: dict[str, Any], shapes: dict[str, tuple[int, ...]
     ) as file:
         for name, shape in shapes.items():
             group, leaf = name.split("/")
-            kind = h5py.h5t.IEEE_F32LE if leaf == "features" else h5py.h5t.STD_I64LE
+            kind = h5py.h5t.STD_I64LE if leaf == "labels" else h5py.h5t.IEEE_F32LE
             space = h5py.h5s.create_simple(shape)
             dataset = h5py.h5d.create(file.require_group(group).id, leaf.encode(), kind, space, create)
             places[name] = {"offset": dataset.get_offset(), "shape": list(shape)}
@@ -224,14 +235,15 @@ def _parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | N
         if parsed["size"] != size:
             raise _damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
         widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in _PARTS}
+        for name, place in parsed["places"].items():
+            item, dims = (8, 1) if name.endswith("/labels") else (4, 2)
+            numbers = [*place["shape"], place["offset"]]
+            sound = all(type(x) is int and x >= 0 for x in numbers) and len(place["shape"]) == dims
+            count = int(np.prod(place["shape"], dtype=object))
+            if not sound or place["offset"] % item or place["offset"] + count * item > size:
+                raise ValueError
         for part in _PARTS:
             X, y = parsed["places"][f"{part}/features"], parsed["places"][f"{part}/labels"]
-            for place, item, dims in ((X, 4, 2), (y, 8, 1)):
-                numbers = [*place["shape"], place["offset"]]
-                sound = all(type(x) is int and x >= 0 for x in numbers) and len(place["shape"]) == dims
-                count = int(np.prod(place["shape"], dtype=object))
-                if not sound or place["offset"] % item or place["offset"] + count * item > size:
-                    raise ValueError
             if X["shape"][0] != y["shape"][0]:
                 raise ValueError
         if len(widths) != 1 or not isinstance(parsed["digest"], str) or not isinstance(parsed["meta"], dict):

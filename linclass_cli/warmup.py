@@ -21,7 +21,7 @@ from linclass_cli.compilation import COMPILATION
 from linclass_cli.config import Config, leaves
 from linclass_cli.data.pictures import Frame
 from linclass_cli.errors import InputError, ResourceError, SettingsError
-from linclass_cli.features import FEATURES, Extractor, make_extractor
+from linclass_cli.features import FEATURES, Extractor, fit_extractor, make_extractor
 from linclass_cli.kernel_cache import kernel_folder, remove_unused
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
@@ -99,11 +99,17 @@ def _extractions(scratch: Path) -> Iterator[Job]:
     """Every feature with its defaults, and with one of its settings changed, for each kind of image."""
     rng = np.random.default_rng(0)
     for name in FEATURES:
-        for config in _configs(scratch, {"feature.name": name}, *_changes(name)):
+        for config in _configs(scratch, {"feature.name": name, **_SMALL.get(name, {})}, *_changes(name)):
             extractor = make_extractor(name, **config.feature.options(name))
             for shape in IMAGE_SHAPES:
                 images = rng.integers(0, 256, (64, *shape), np.uint8)
                 yield f"extract {name}", lambda e=extractor, i=images: _extract(e, i)  # type: ignore[misc]
+
+
+# What is learned in earnest would take long, and compile the same.
+_SMALL: dict[str, dict[str, Any]] = {
+    "patches": {"feature.filters": 16, "feature.patch_samples": 200, "feature.rounds": 1}
+}
 
 
 def _changes(feature: str) -> Iterator[dict[str, Any]]:
@@ -134,7 +140,7 @@ def _extract(extractor: Extractor, images: Array) -> None:
         d = extractor.dim(images.shape[1:])
     except InputError:  # not for images of this kind
         return
-    extractor(images, np.empty((len(images), d), np.float32))
+    fit_extractor(extractor, images)(images, np.empty((len(images), d), np.float32))
 
 
 def _fits(scratch: Path) -> Iterator[Job]:

@@ -48,6 +48,27 @@ def hog(
     return np.concatenate(features)
 
 
+def patches(image, mean, whitening, filters, pooling, threshold, contrast, mirror):
+    """Pooled answers of one uint8 image (h, w, c) to filters (F, K), float64 (pooling * pooling * 2 * F,)."""
+    size = round((len(mean) / image.shape[2]) ** 0.5)
+    down, across = image.shape[0] - size + 1, image.shape[1] - size + 1
+    sums = np.zeros((pooling, pooling, 2, len(filters)))
+    for turned in (False, True)[: 1 + mirror]:
+        seen = image[:, ::-1] if turned else image
+        for a in range(pooling):
+            for b in range(pooling):
+                for y in range(a * down // pooling, (a + 1) * down // pooling):
+                    for x in range(b * across // pooling, (b + 1) * across // pooling):
+                        patch = seen[y : y + size, x : x + size].astype(np.float64).ravel()
+                        variance = patch.var(ddof=1) if len(patch) > 1 else 0.0
+                        patch = (patch - patch.mean()) / math.sqrt(variance + contrast)
+                        answers = filters @ (whitening @ (patch - mean))
+                        column = pooling - 1 - b if turned else b
+                        sums[a, column, 0] += np.maximum(answers - threshold, 0)
+                        sums[a, column, 1] += np.maximum(-answers - threshold, 0)
+    return sums.ravel()
+
+
 def _normalised(block, norm, eps=1e-5):
     if norm == "L1":
         return block / (block.sum() + eps)

@@ -201,6 +201,5 @@ def test_config_init_lists_every_key_with_its_default(tmp_path):
 def test_features_and_their_settings_are_those_of_the_registry():
     for name, extractor in FEATURES.items():
         belonging = {one.name for one in FeatureConfig.settings() if name in one.only_for}
-        assert belonging == {field.name for field in dataclasses.fields(extractor)}
-        defaults = Config().feature.options(name)
-        assert defaults == dataclasses.asdict(extractor())
+        assert belonging == set(extractor().params)
+        assert Config().feature.options(name) == extractor().params

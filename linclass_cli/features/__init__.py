@@ -13,6 +13,7 @@ from linclass_cli.errors import InputError, did_you_mean
 from linclass_cli.features.hog import Hog
 from linclass_cli.features.hue import Hue
 from linclass_cli.features.joined import SIGN, Joined
+from linclass_cli.features.patches import Patches
 from linclass_cli.features.pixels import Pixels
 from linclass_cli.features.vectors import Vectors
 
@@ -26,10 +27,15 @@ __all__ = [
     "Hog",
     "Hue",
     "Joined",
+    "Patches",
     "Pixels",
     "Vectors",
     "describe_extractor",
+    "fit_extractor",
+    "learned_by",
+    "learns",
     "make_extractor",
+    "with_learned",
 ]
 
 
@@ -60,7 +66,13 @@ class Extractor(Protocol):
         ...
 
 
-FEATURES: dict[str, type] = {"hog": Hog, "hue": Hue, "pixels": Pixels, "vectors": Vectors}
+FEATURES: dict[str, type] = {
+    "hog": Hog,
+    "hue": Hue,
+    "pixels": Pixels,
+    "patches": Patches,
+    "vectors": Vectors,
+}
 
 
 def make_extractor(name: str, **params: object) -> Extractor:
@@ -76,7 +88,7 @@ def make_extractor(name: str, **params: object) -> Extractor:
             raise InputError(f"the feature {name} has {one} twice: name each once")
     if len(names) > 1 and "vectors" in names:
         raise InputError(f"the feature {name}: imported vectors cannot be joined with what images give")
-    known = {one: [field.name for field in fields(FEATURES[one])] for one in names}
+    known = {one: [field.name for field in fields(FEATURES[one]) if field.compare] for one in names}
     for param in params:
         if not any(param in its for its in known.values()):
             every = [key for its in known.values() for key in its]
@@ -94,6 +106,32 @@ def describe_extractor(extractor: Extractor) -> dict[str, object]:
         parts = [{"name": part.name, "version": part.version} for part in extractor.parts]
         return {**described, "parts": parts}
     return described
+
+
+def fit_extractor(extractor: Extractor, images: npt.NDArray[np.uint8]) -> Extractor:
+    """The extractor with what it learns from training images (n, h, w, c); most learn nothing."""
+    if isinstance(extractor, Joined):
+        return Joined(tuple(fit_extractor(part, images) for part in extractor.parts))
+    return extractor.fit(images) if isinstance(extractor, Patches) else extractor
+
+
+def learns(extractor: Extractor) -> bool:
+    """Whether it learns something from training images first."""
+    return any(isinstance(part, Patches) for part in getattr(extractor, "parts", (extractor,)))
+
+
+def learned_by(extractor: Extractor) -> dict[str, npt.NDArray[np.float32]]:
+    """What `fit_extractor` gave it, float32 (a, b), by names that say which feature's; empty for most."""
+    if isinstance(extractor, Joined):
+        return {name: array for part in extractor.parts for name, array in learned_by(part).items()}
+    return extractor.learned if isinstance(extractor, Patches) else {}
+
+
+def with_learned(extractor: Extractor, learned: dict[str, npt.NDArray[np.float32]]) -> Extractor:
+    """The extractor with what `learned_by` gave. Raises IntegrityError where that does not fit."""
+    if isinstance(extractor, Joined):
+        return Joined(tuple(with_learned(part, learned) for part in extractor.parts))
+    return extractor.with_learned(learned) if isinstance(extractor, Patches) else extractor
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

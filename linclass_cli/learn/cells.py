@@ -16,7 +16,7 @@ from linclass_cli.config import Config
 from linclass_cli.learn.bounds import relative, smooth_bound
 from linclass_cli.learn.fit import held_part, make_problem, proven_gap
 from linclass_cli.learn.folds import FoldProblems
-from linclass_cli.learn.gram import MOST_EIGEN
+from linclass_cli.learn.footprint import MOST_EIGEN
 from linclass_cli.learn.journal import Snapshot, State
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import (

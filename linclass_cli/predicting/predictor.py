@@ -12,7 +12,7 @@ from linclass_cli.data.pictures import Frame
 from linclass_cli.errors import InputError
 from linclass_cli.evaluation import has_probabilities
 from linclass_cli.extract import plan_features
-from linclass_cli.features import Extractor
+from linclass_cli.features import Extractor, with_learned
 from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.runs import Model, load_model, load_run
 from linclass_cli.scoring import linear_scores, run_config
@@ -61,7 +61,8 @@ def load_predictor(cache: Path, name: str) -> Predictor:
             f"{name} was trained on {model.weight.shape[1]} features, and images of {plan.info.name} have "
             f"{d} now: the dataset is another one than at training; train again"
         )
-    return Predictor(name, model, plan.extractor, Frame(*plan.info.image_shape, plan.info.fit))
+    extractor = with_learned(plan.extractor, model.learned)
+    return Predictor(name, model, extractor, Frame(*plan.info.image_shape, plan.info.fit))
 
 
 def probabilities(model: Model, scores: Array) -> Array | None:

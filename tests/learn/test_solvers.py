@@ -176,14 +176,56 @@ def test_newton_gives_up_at_the_end_of_float32_and_says_so():
     assert steps[-1].iteration < 60
 
 
-def test_newton_with_many_features_has_only_their_diagonal(monkeypatch):
-    X, y = blobs(200, 50, 3, dtype=np.float64)
-    problem = Problem(plain_part(X, y), "softmax", 1e-2, 3)
-    want = solve(newton, problem, gap=1e-9).at.value
+@pytest.mark.parametrize("loss", ["softmax", "squared-hinge", "ridge"])
+def test_newton_with_many_features(monkeypatch, loss):
+    """By a Cholesky factor as few steps as by eigenvectors; by the diagonal it ends there, too."""
+    X, y = blobs(400, 50, 3, dtype=np.float64)
+    X[:, 1:] += 3 * X[:, :1]  # features that have much in common: the diagonal tells little of them
+    problem = Problem(plain_part(X, y), loss, 1e-3, 3)
+    best = solve(newton, problem, gap=1e-9)
     monkeypatch.setattr(gram, "MOST_EIGEN", 10)
-    last = solve(newton, problem, gap=1e-9)
-    assert last.converged
-    assert last.at.value == pytest.approx(want, rel=1e-8)
+    factor = solve(newton, problem, gap=1e-9)
+    monkeypatch.setattr(gram, "MOST_FACTOR", 20)
+    diagonal = solve(newton, problem, gap=1e-9)
+    for last in (factor, diagonal):
+        assert last.converged
+        assert last.at.value == pytest.approx(best.at.value, rel=1e-8)
+    assert factor.iteration <= best.iteration + 2
+    assert diagonal.iteration >= best.iteration
+
+
+def test_factors_serve_strengths_that_are_near(monkeypatch):
+    """Nine strengths; with room for few factors the nearest one serves, and the inverse is about the same."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 30)).astype(np.float32)
+    strengths, k = np.geomspace(1e-4, 1e2, 9), 4
+    C = np.broadcast_to(np.eye(k), (9, k, k))
+    r, b = rng.normal(size=(9, k, 30)), rng.normal(size=(9, k))
+    exact, _ = gram.Gram(X.T @ X / 300).inverse(C, strengths)(r, b)
+    monkeypatch.setattr(gram, "MOST_EIGEN", 10)
+    part = plain_part(X, np.zeros(300, np.int64))
+    for most, near in ((100, 2.0), (3, 20.0)):
+        monkeypatch.setattr(gram, "_FACTOR_BYTES", most * 4 * 30 * 30)
+        some = gram.Gram(gram.gram(part))
+        found, _ = some.inverse(C, strengths)(r, b)
+        ratio = np.linalg.norm(found, axis=(1, 2)) / np.linalg.norm(exact, axis=(1, 2))
+        assert 1 / near < ratio.min()
+        assert ratio.max() < near
+        assert len(some._factors) <= most + 1
+
+
+def test_same_bits_of_the_gram_matrix_for_any_threads(monkeypatch):
+    monkeypatch.setattr(gram, "MOST_EIGEN", 10)
+    monkeypatch.setattr(gram, "_STRIPE", 8)
+    X, y = blobs(3000, 45, 3)
+    found = []
+    for threads in (1, 3):
+        with use_threads(threads):
+            found.append(np.tril(gram.gram(plain_part(X, y, "standard"))))
+    assert found[0].tobytes() == found[1].tobytes()
+    Z = X.astype(np.float64)
+    Z = (Z - Z.mean(axis=0)) / Z.std(axis=0)
+    np.testing.assert_allclose(found[0], np.tril(Z.T @ Z / 3000), atol=1e-4)
 
 
 def test_the_hessian_is_the_slope_of_the_gradient():

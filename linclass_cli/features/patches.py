@@ -1,0 +1,224 @@
+"""Features learned from the pixels alone: answers of patches to the filters of a dictionary, summed up.
+
+Coates, Lee and Ng 2011, and Coates and Ng 2011 (`dictionary` names the papers): every patch of an image is
+contrast-normalised and whitened; what its answer to a filter is beyond a threshold, and below minus the
+threshold, are two features, summed over the regions of a grid. This file holds the parameters and the
+validation, `dictionary` what is learned, `patches_kernels` the kernels; the last two are imported at the
+first use, because they load numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from linclass_cli.errors import InputError, IntegrityError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from linclass_cli.features.dictionary import Dictionary
+    from linclass_cli.threads import Spans
+
+MAX_FILTERS = 100_000
+_TILE_PATCHES = 1024  # of a tile, about
+_TILE_FILTERS = 256  # whose responses to a tile are 1 MB
+_CHUNK_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Answers of an image's patches to a learned dictionary, pooled.
+
+    ``filters``: size of the dictionary; ``patch_size``: side of a patch in pixels; ``pooling``: regions a
+    side; ``threshold``: answers nearer to 0 than this count for nothing; ``rounds`` of gain-shape k-means
+    over ``patch_samples`` patches (0: the dictionary is random patches); ``whitening``: what is added to the
+    variances of the whitening; ``contrast``: and to those of a patch, of values 0 to 255; ``mirror``: sum
+    over the image and its mirror image, so that a model has to say the same of both; ``dictionary_seed``.
+
+    Raises InputError where a parameter is out of range.
+    """
+
+    filters: int = 1600
+    patch_size: int = 6
+    pooling: int = 2
+    threshold: float = 0.25
+    rounds: int = 10
+    patch_samples: int = 100_000
+    whitening: float = 0.1
+    contrast: float = 10.0
+    mirror: bool = True
+    dictionary_seed: int = 0
+    dictionary: Dictionary | None = field(default=None, compare=False, repr=False)
+
+    name: ClassVar[str] = "patches"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("filters", MAX_FILTERS),
+            ("patch_size", 64),
+            ("pooling", 64),
+            ("patch_samples", 10**7),
+        ):
+            value = getattr(self, name)
+            if not _is_whole(value) or not 1 <= value <= most:
+                raise InputError(f"{name} must be a whole number, 1 to {most}, not {value!r}")
+        for name, most in (("rounds", 1000), ("dictionary_seed", 2**63 - 1)):
+            value = getattr(self, name)
+            if not _is_whole(value) or not 0 <= value <= most:
+                raise InputError(f"{name} must be a whole number, 0 to {most}, not {value!r}")
+        for name in ("threshold", "whitening", "contrast"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:
+                raise InputError(f"{name} must be a number, 0 to 1e6, not {value!r}")
+        if not isinstance(self.mirror, bool):
+            raise InputError(f"mirror must be true or false, not {self.mirror!r}")
+
+    @property
+    def params(self) -> dict[str, object]:
+        """The parameters, JSON-able; with name, version and the training images they define the features."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+
+    def dim(self, image_shape: tuple[int, int, int]) -> int:
+        """Regions * 2 * filters. Raises InputError where there are fewer patches than regions a side."""
+        from linclass_cli.features.checks import check_shape
+
+        height, width, _ = check_shape(image_shape)
+        least = self.patch_size + self.pooling - 1
+        if min(height, width) < least:
+            raise InputError(
+                f"images of {height} x {width} pixels are too small for patches of {self.patch_size} pixels "
+                f"in {self.pooling} x {self.pooling} regions: {least} x {least} pixels are needed"
+            )
+        return self.pooling**2 * 2 * self.filters
+
+    def fit(self, images: npt.NDArray[np.uint8]) -> Patches:
+        """The extractor with the dictionary that it learns from training images (n, height, width, c)."""
+        from linclass_cli.features.checks import check_images
+        from linclass_cli.features.dictionary import learn
+
+        self.dim(check_images(images))
+        learned = learn(
+            images,
+            self.patch_size,
+            self.filters,
+            self.rounds,
+            self.patch_samples,
+            self.whitening,
+            self.contrast,
+            self.dictionary_seed,
+        )
+        return replace(self, dictionary=learned)
+
+    @property
+    def learned(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The dictionary's arrays by name; none before `fit`."""
+        if self.dictionary is None:
+            return {}
+        arrays = {"mean": self.dictionary.mean[None], "whitening": self.dictionary.whitening}
+        return {
+            f"{self.name}.{key}": array
+            for key, array in {**arrays, "filters": self.dictionary.filters}.items()
+        }
+
+    def with_learned(self, learned: dict[str, npt.NDArray[np.float32]]) -> Patches:
+        """The extractor with the dictionary of those arrays. Raises IntegrityError where they do not fit."""
+        import numpy as np
+
+        from linclass_cli.features.dictionary import Dictionary
+
+        arrays = [learned.get(f"{self.name}.{key}") for key in ("mean", "whitening", "filters")]
+        again = "`linclass extract --force` learns it again"
+        if any(array is None for array in arrays):
+            raise IntegrityError(f"the dictionary of patches is not there: {again}")
+        mean, whitening, filters = (np.asarray(array) for array in arrays)
+        K = whitening.shape[-1]
+        fits = whitening.shape == (K, K) and filters.shape == (self.filters, K) and mean.shape == (1, K)
+        if not fits or not all(np.isfinite(array).all() for array in (mean, whitening, filters)):
+            raise IntegrityError(f"the dictionary of patches is damaged: {again}")
+        return replace(self, dictionary=Dictionary(mean[0], whitening, filters))
+
+    def __call__(self, images: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
+        """Fill ``out``, float32 (n, d), from ``images``, uint8 (n, height, width, channels).
+
+        The order of an image's values: row and column of the region; above, then below; filter. Raises
+        InputError for other shapes and types, and before `fit`.
+        """
+        import numpy as np
+
+        from linclass_cli.features.checks import check_images, check_out
+        from linclass_cli.threads import in_chunks
+
+        shape = check_images(images)
+        check_out(out, len(images), self.dim(shape))
+        learned = self.dictionary
+        if learned is None or learned.filters.shape != (self.filters, self.patch_size**2 * shape[2]):
+            raise InputError("patches learns from the training part first, from images of the same channels")
+        images = np.ascontiguousarray(images)
+        product = np.asarray(learned.whitening, np.float64) @ np.asarray(learned.filters, np.float64).T
+        offsets = np.asarray(learned.mean, np.float64) @ product
+        blocks = [slice(f, f + _TILE_FILTERS) for f in range(0, self.filters, _TILE_FILTERS)]
+        filters = [np.ascontiguousarray(product[:, block], np.float32) for block in blocks]
+        upper = [(offsets[block] + self.threshold).astype(np.float32) for block in blocks]
+        lower = [(offsets[block] - self.threshold).astype(np.float32) for block in blocks]
+        sums = out.reshape(len(out), self.pooling**2, 2, self.filters)
+
+        def work(spans: Spans) -> None:
+            for start, stop in spans:
+                self._encode(images[start:stop], filters, upper, lower, sums[start:stop])
+
+        in_chunks(work, len(images), _CHUNK_IMAGES)
+
+    def _encode(
+        self,
+        images: npt.NDArray[np.uint8],
+        filters: list[npt.NDArray[np.float32]],
+        upper: list[npt.NDArray[np.float32]],
+        lower: list[npt.NDArray[np.float32]],
+        sums: npt.NDArray[np.float32],
+    ) -> None:
+        """The features of some images into sums (n, regions, 2, filters), tile by tile."""
+        import numpy as np
+
+        from linclass_cli.features.patches_kernels import cut_patches, pool_responses
+
+        n, height, width, channels = images.shape
+        size = self.patch_size
+        down, across = height - size + 1, width - size + 1
+        rows = min(down, max(1, _TILE_PATCHES // across))
+        several = max(1, _TILE_PATCHES // (down * across)) if rows == down else 1
+        # Products are of whole tiles, so that an image's values do not depend on which others are with it.
+        tile = np.zeros((several * rows * across, size * size * channels), np.float32)
+        space = np.empty(len(tile) * filters[0].shape[1], np.float32)
+        sums[:] = 0
+        for i in range(0, n, several):
+            some, its = images[i : i + several], sums[i : i + several]
+            for mirrored in (False, True)[: 1 + self.mirror]:
+                for first in range(0, down, rows):
+                    there = min(rows, down - first)
+                    cut_patches(some, size, first, there, mirrored, self.contrast, tile)
+                    begin = 0
+                    for matrix, high, low in zip(filters, upper, lower, strict=True):
+                        S = space[: len(tile) * len(high)].reshape(len(tile), len(high))
+                        np.matmul(tile, matrix, out=S)
+                        pool_responses(
+                            S,
+                            len(some),
+                            down,
+                            across,
+                            first,
+                            there,
+                            self.pooling,
+                            mirrored,
+                            high,
+                            low,
+                            begin,
+                            its,
+                        )
+                        begin += len(high)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

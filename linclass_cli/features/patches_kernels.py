@@ -1,0 +1,134 @@
+"""The kernels around the product of patches and filters: patches are cut before it, answers pooled after.
+
+A tile holds the patches of some rows of an image, or of several small images: few enough that they and their
+responses to some filters stay in the second-level cache. The array (n, patches, filters) never exists.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from linclass_cli.jit import kernel
+
+
+@kernel(inner=True, fast=True)
+def _normalise(values: npt.NDArray[np.float32], total: int, squares: int, contrast: float) -> None:
+    """Subtract the mean of a patch (K,), and divide by sqrt(variance + contrast), the divisor being K - 1."""
+    K = values.shape[0]
+    mean = total / K
+    variance = (squares - total * mean) / max(K - 1, 1)
+    center, factor = np.float32(mean), np.float32(1.0 / np.sqrt(variance + contrast))
+    for j in range(K):
+        values[j] = (values[j] - center) * factor
+
+
+@kernel(fast=True)
+def cut_patches(
+    images: npt.NDArray[np.uint8],
+    size: int,
+    first: int,
+    rows: int,
+    mirrored: bool,
+    contrast: float,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Contrast-normalised patches of images (n, h, w, c), of the patch rows ``first`` to first + rows.
+
+    out: (n * rows * columns of patches, size * size * c), at least; rows that are not filled stay as they
+    are. ``mirrored``: of the images turned left to right.
+    """
+    n, height, width, channels = images.shape
+    across, run = width - size + 1, size * channels
+    for i in range(n):
+        flat = images[i].reshape(height * width * channels)
+        for y in range(rows):
+            for x in range(across):
+                values = out[(i * rows + y) * across + x]
+                total, squares = 0, 0
+                for dy in range(size):
+                    begin = (first + y + dy) * width
+                    line = values[dy * run : dy * run + run]
+                    if mirrored:
+                        for dx in range(size):
+                            source = (begin + width - 1 - x - dx) * channels
+                            for c in range(channels):
+                                line[dx * channels + c] = flat[source + c]
+                                v = int(flat[source + c])
+                                total += v
+                                squares += v * v
+                    else:
+                        source = (begin + x) * channels
+                        for j in range(run):
+                            v = int(flat[source + j])
+                            line[j] = v
+                            total += v
+                            squares += v * v
+                _normalise(values, total, squares, contrast)
+
+
+@kernel(inner=True, fast=True)
+def _add_four(
+    S: npt.NDArray[np.float32],
+    at: int,
+    upper: npt.NDArray[np.float32],
+    lower: npt.NDArray[np.float32],
+    above: npt.NDArray[np.float32],
+    below: npt.NDArray[np.float32],
+) -> None:
+    """Add what four rows of S, from ``at`` on, have above ``upper`` and below ``lower``."""
+    s, t, u, v = S[at], S[at + 1], S[at + 2], S[at + 3]
+    zero = np.float32(0)
+    for f in range(upper.shape[0]):
+        high, low = upper[f], lower[f]
+        above[f] += (max(s[f] - high, zero) + max(t[f] - high, zero)) + (
+            max(u[f] - high, zero) + max(v[f] - high, zero)
+        )
+        below[f] += (max(low - s[f], zero) + max(low - t[f], zero)) + (
+            max(low - u[f], zero) + max(low - v[f], zero)
+        )
+
+
+@kernel(fast=True)
+def pool_responses(
+    S: npt.NDArray[np.float32],
+    n: int,
+    down: int,
+    across: int,
+    first: int,
+    rows: int,
+    grid: int,
+    mirrored: bool,
+    upper: npt.NDArray[np.float32],
+    lower: npt.NDArray[np.float32],
+    begin: int,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Add what responses are above ``upper`` and below ``lower``, both (f,), to the sums of their regions.
+
+    S (n * rows * across, f) are the responses of the filters from ``begin`` on at the patch rows ``first`` to
+    first + rows, of ``down`` in an image; out (n, grid * grid, 2, filters). A region is row a and column b of
+    a grid: patches y with a * down // grid <= y < (a + 1) * down // grid, and so for x. ``mirrored``: the
+    images were turned left to right, so their columns of regions count from the right.
+    """
+    f = upper.shape[0]
+    zero = np.float32(0)
+    for i in range(n):
+        for a in range(grid):
+            start, stop = max(first, a * down // grid), min(first + rows, (a + 1) * down // grid)
+            for y in range(start, stop):
+                base = (i * rows + y - first) * across
+                for b in range(grid):
+                    region = a * grid + (grid - 1 - b if mirrored else b)
+                    above = out[i, region, 0, begin : begin + f]
+                    below = out[i, region, 1, begin : begin + f]
+                    x, end = base + b * across // grid, base + (b + 1) * across // grid
+                    while x + 4 <= end:
+                        _add_four(S, x, upper, lower, above, below)
+                        x += 4
+                    while x < end:
+                        s = S[x]
+                        for j in range(f):
+                            above[j] += max(s[j] - upper[j], zero)
+                            below[j] += max(lower[j] - s[j], zero)
+                        x += 1

@@ -1,0 +1,176 @@
+"""The feature `patches` against its slow twin, scikit-learn's patches and whitening, and what it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.image import extract_patches_2d
+
+from linclass_cli.errors import InputError, IntegrityError
+from linclass_cli.features import Patches, learned_by, make_extractor, with_learned
+from linclass_cli.features.dictionary import learn
+from linclass_cli.features.patches_kernels import cut_patches
+from linclass_cli.threads import use_threads
+from tests import naive
+
+from .pictures import extract, pictures
+
+
+def fitted(images, **params):
+    return Patches(**{"filters": 7, "patch_samples": 300, "rounds": 2, **params}).fit(images)
+
+
+def twin(extractor, images):
+    learned = extractor.dictionary
+    return np.stack(
+        [
+            naive.patches(
+                image,
+                *(array.astype(np.float64) for array in (learned.mean, learned.whitening, learned.filters)),
+                extractor.pooling,
+                extractor.threshold,
+                extractor.contrast,
+                extractor.mirror,
+            )
+            for image in images
+        ]
+    )
+
+
+@pytest.mark.parametrize("shape", [(12, 11, 3), (9, 14, 1), (10, 10, 4)])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"mirror": False},
+        {"pooling": 3, "patch_size": 4},
+        {"pooling": 1, "threshold": 0.0, "contrast": 100.0},
+    ],
+    ids=str,
+)
+def test_twin(shape, params):
+    images = pictures(shape)[:6]
+    extractor = fitted(images, **params)
+    np.testing.assert_allclose(extract(extractor, images), twin(extractor, images), rtol=1e-4, atol=1e-4)
+
+
+def test_more_filters_and_patches_than_a_tile_holds():
+    """Images of 50 × 40: several tiles an image; 300 filters: more than one block of them."""
+    images = pictures((50, 40, 3))[:2]
+    extractor = fitted(images, filters=300, patch_samples=700, rounds=1)
+    np.testing.assert_allclose(extract(extractor, images), twin(extractor, images), rtol=1e-4, atol=2e-3)
+
+
+def test_patches_are_scikit_learns():
+    image = pictures((13, 12, 3))[0]
+    out = np.empty((8 * 7, 6 * 6 * 3), np.float32)
+    cut_patches(image[None], 6, 0, 8, False, 10.0, out)
+    expected = extract_patches_2d(image.astype(np.float64), (6, 6)).reshape(len(out), -1)
+    expected -= expected.mean(axis=1, keepdims=True)
+    expected /= np.sqrt(expected.var(axis=1, ddof=1, keepdims=True) + 10.0)
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-5)
+
+
+def test_whitening_is_scikit_learns():
+    images = np.random.default_rng(0).integers(0, 256, (50, 9, 9, 1)).astype(np.uint8)
+    learned = learn(images, 3, 4, 0, 5000, 0.0, 10.0, 0)
+    x = np.random.default_rng(1).normal(size=(20, 9)).astype(np.float32)
+    # Patches have no mean of their own: one direction is empty, and a whitening without a floor blows it up.
+    x -= x.mean(axis=1, keepdims=True)
+    floor = learn(images, 3, 4, 0, 5000, 0.1, 10.0, 0)
+    cut = _all_patches(images, 5000)
+    pca = PCA().fit(cut)
+    ours = (x - floor.mean) @ floor.whitening
+    rotated = (x - pca.mean_) @ pca.components_.T / np.sqrt(pca.explained_variance_ + 0.1)
+    np.testing.assert_allclose((ours**2).sum(axis=1), (rotated**2).sum(axis=1), rtol=2e-3)
+    assert np.isfinite(learned.whitening).all()
+
+
+def _all_patches(images, count):
+    """The patches that `learn` draws with the seed 0."""
+    from linclass_cli.features.dictionary import _sample
+
+    return _sample(images, 3, count, 10.0, np.random.default_rng(0))
+
+
+def test_rounds_make_the_dictionary_fit_better():
+    """Gain-shape k-means: what the best filter explains of the patches grows from round to round."""
+    images = pictures((24, 24, 3))
+    explained = []
+    for rounds in (0, 1, 3, 10):
+        learned = learn(images, 6, 12, rounds, 3000, 0.1, 10.0, 0)
+        np.testing.assert_allclose(np.linalg.norm(learned.filters, axis=1), 1, rtol=1e-5)
+        some = learn(images, 6, 3000, 0, 3000, 0.1, 10.0, 0).filters  # whitened patches, of length 1
+        explained.append(float((np.abs(some @ learned.filters.T).max(axis=1) ** 2).mean()))
+    assert explained == sorted(explained)
+    assert explained[-1] > 1.05 * explained[0]
+
+
+def test_the_mirror_image_has_the_same_answers_mirrored():
+    images = pictures((15, 18, 3))[:4]
+    extractor = fitted(images, pooling=2)
+    found = extract(extractor, images).reshape(4, 2, 2, -1)
+    turned = extract(extractor, np.ascontiguousarray(images[:, :, ::-1])).reshape(4, 2, 2, -1)
+    np.testing.assert_allclose(turned[:, :, ::-1], found, rtol=1e-4, atol=1e-4)
+
+
+def test_same_bits_for_any_threads_and_any_company():
+    images = pictures((21, 20, 3))
+    images = np.concatenate([images] * 10)
+    with use_threads(1):
+        extractor = fitted(images, filters=40)
+        one = extract(extractor, images)
+    with use_threads(3):
+        again = fitted(images, filters=40)
+        three = extract(again, images)
+    assert one.tobytes() == three.tobytes()
+    assert extract(extractor, images[5:6]).tobytes() == one[5].tobytes()
+    assert extract(extractor, images[3:9]).tobytes() == one[3:9].tobytes()
+
+
+def test_what_was_learned_goes_in_and_out():
+    images = pictures((12, 12, 3))
+    extractor = fitted(images)
+    kept = learned_by(extractor)
+    assert {name: array.shape for name, array in kept.items()} == {
+        "patches.mean": (1, 108),
+        "patches.whitening": (108, 108),
+        "patches.filters": (7, 108),
+    }
+    plain = make_extractor("patches", **extractor.params)
+    again = with_learned(plain, kept)
+    assert extract(again, images).tobytes() == extract(extractor, images).tobytes()
+    joined = make_extractor("hog+patches", **extractor.params, pixels_per_cell=4, cells_per_block=2)
+    both = extract(with_learned(joined, kept), images)
+    assert both[:, -extractor.dim((12, 12, 3)) :].tobytes() == extract(extractor, images).tobytes()
+
+
+@pytest.mark.parametrize("name", ["patches.mean", "patches.whitening", "patches.filters"])
+def test_what_does_not_fit_is_not_taken(name):
+    extractor = fitted(pictures((12, 12, 3)))
+    kept = learned_by(extractor)
+    with pytest.raises(IntegrityError, match="is not there: `linclass extract --force`"):
+        with_learned(extractor, {key: value for key, value in kept.items() if key != name})
+    with pytest.raises(IntegrityError, match="is damaged"):
+        with_learned(extractor, {**kept, name: np.full_like(kept[name], np.nan)})
+    with pytest.raises(IntegrityError, match="is damaged"):
+        with_learned(extractor, {**kept, name: kept[name][:, :-1]})
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="too small for patches of 6 pixels in 2 x 2 regions: 7 x 7 pixels"):
+        Patches().dim((32, 6, 3))
+    images = pictures((12, 12, 3))
+    with pytest.raises(InputError, match="learns from the training part first"):
+        extract(Patches(filters=7), images)
+    with pytest.raises(InputError, match="images of the same channels"):
+        extract(fitted(images), pictures((12, 12, 1)))
+    for params, text in (
+        ({"filters": 0}, "filters must be a whole number, 1 to 100000, not 0"),
+        ({"rounds": -1}, "rounds must be a whole number, 0 to 1000, not -1"),
+        ({"threshold": float("nan")}, "threshold must be a number, 0 to 1e6, not nan"),
+        ({"mirror": 1}, "mirror must be true or false, not 1"),
+    ):
+        with pytest.raises(InputError, match=text):
+            Patches(**params)
