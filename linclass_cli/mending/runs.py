@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def _fit(run: Run, cache: Path, wish: Wish) -> Outcome:
             done += 1
             advance(done)
 
-        return follow(_start(run.kind, config)(features, plan.info.classes, config), count)
+        outcome = follow(_start(run.kind, config)(features, plan.info.classes, config), count)
+    return replace(outcome, model=replace(outcome.model, learned=features.learned))
 
 
 def _start(kind: str, config: Config) -> Callable[..., Generator[Any, None, Outcome]]:

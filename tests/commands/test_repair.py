@@ -245,6 +245,18 @@ def test_a_model_is_made_again_by_the_same_fit(linclass, command):
     assert tree() == before
 
 
+def test_what_a_feature_has_learned_is_made_again_with_it(linclass):
+    options = ("--feature", "patches", "--filters", "8", "--patch-samples", "500", "--rounds", "1")
+    assert linclass("train", "--data", "textures", *options, "--loss", "ridge").code == 0
+    before = tree()
+    (features,) = (CACHE / "features").glob("*.h5")
+    damage_header(features)
+    flip(features, -1)
+    (RUN / "model.safetensors").write_bytes(b"x" * 1000)
+    repaired(linclass, "--retrain")
+    assert tree() == before
+
+
 def without_times(history):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in history]
 
