@@ -55,6 +55,7 @@ def evaluate(scored: Scored) -> dict[str, Any]:
     return {
         "run": scored.run.id,
         "dataset": scored.config.data.name,
+        "feature": scored.config.feature.name,
         "n": n,
         "loss": model.loss,
         "accuracy": correct / n,

@@ -237,8 +237,8 @@ def obtain_features(
     """The verified features that the config asks for; extracted first where they are missing, saying so."""
     plan = plan_features(config)
     if not plan.path.is_file():
-        what = describe_feature(plan.meta)
-        notice(f"no {what} features of {config.data.name} in the store yet: extracting them first")
+        what = "" if plan.info.kind == "vectors" else f"{describe_feature(plan.meta)} "
+        notice(f"no {what}features of {config.data.name} in the store yet: extracting them first")
         extract(plan, config, advance, notice=notice)
     return plan, load_features(plan.path, plan.meta)
 

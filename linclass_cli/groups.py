@@ -53,9 +53,7 @@ def load_groups(file: str, n: int) -> Groups | None:
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
     if len(values) != n:
-        raise InputError(
-            f"{path} has {len(values):,} groups, and there are {n:,} training images: it wants one for each"
-        )
+        raise InputError(f"{path} has {len(values):,} values: expected is {n:,}, one for each training image")
     names, of = np.unique(values, return_inverse=True)
     if len(names) < 2:
         raise InputError(

@@ -44,7 +44,7 @@ def facts(run: Run) -> dict[str, Any]:
 
     l2 of a cross-validation is the one that was chosen.
     """
-    settings = _flat(run.config)
+    settings = flat(run.config)
     found = {key.rpartition(".")[2]: value for key, value in settings.items()}
     found |= settings | run.metrics | row(run)
     # As the table is headed, too.
@@ -82,10 +82,10 @@ def differences(runs: list[Run]) -> dict[str, dict[str, list[Any]]]:
     """
     found = {}
     for part in ("config", "metrics", "environment"):
-        flat = [_settings(run) if part == "config" else _flat(getattr(run, part)) for run in runs]
-        keys = dict.fromkeys(key for one in flat for key in one)
-        differing = [key for key in keys if any(one.get(key) != flat[0].get(key) for one in flat)]
-        found[part] = {key: [one.get(key) for one in flat] for key in differing}
+        rows = [_settings(run) if part == "config" else flat(getattr(run, part)) for run in runs]
+        keys = dict.fromkeys(key for one in rows for key in one)
+        differing = [key for key in keys if any(one.get(key) != rows[0].get(key) for one in rows)]
+        found[part] = {key: [one.get(key) for one in rows] for key in differing}
     return found
 
 
@@ -93,15 +93,15 @@ def _settings(run: Run) -> dict[str, Any]:
     """The run's settings; those that came after it was made, or that nobody set, at their defaults."""
     plain = {key: one.default for key, one in leaves() if "." in key and not one.only_for}
     defaults = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
-    return defaults | _flat(run.config)
+    return defaults | flat(run.config)
 
 
-def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
+def flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
     """Dictionaries in dictionaries as one, with dotted keys."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, inner in value.items():
-        flat |= _flat(inner, f"{before}{key}.") if isinstance(inner, dict) else {before + key: inner}
-    return flat
+        found |= flat(inner, f"{before}{key}.") if isinstance(inner, dict) else {before + key: inner}
+    return found
 
 
 def _check_key(flag: str, key: str, known: dict[str, dict[str, Any]]) -> None:

@@ -49,7 +49,7 @@ def test_no_file_is_no_groups():
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("g.txt", b"a\nb\n", "has 2 groups, and there are 4 training images"),
+        ("g.txt", b"a\nb\n", "has 2 values: expected is 4, one for each training image"),
         ("g.txt", b"a\nb\n\nc\n", "no group for training image 2"),
         ("g.txt", b"a\na\na\na\n", "in one group"),
         ("g.txt", b"\xff\xfe\xff\xff", "no text in UTF-8"),
@@ -61,7 +61,7 @@ def test_no_file_is_no_groups():
         ("g.npy", np.zeros((4, 2), int), "one row"),
         ("g.npy", np.zeros(4), "whole numbers or texts"),
         ("g.npy", np.array([1, "a", None, 2], object), "no array"),
-        ("g.npy", np.arange(5), "has 5 groups, and there are 4"),
+        ("g.npy", np.arange(5), "has 5 values: expected is 4"),
     ],
 )
 def test_what_is_no_list_of_groups_is_an_error(tmp_path, name, content, words):

@@ -83,7 +83,8 @@ def features(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
     from linclass_cli.features import FEATURES
 
     before, plus, _ = incomplete.rpartition("+")
-    return [f"{before}{plus}{name}" for name in FEATURES if name not in before.split("+")]
+    taken = [*before.split("+"), *(["vectors"] if plus else [])]  # vectors are joined with nothing
+    return [f"{before}{plus}{name}" for name in FEATURES if name not in taken]
 
 
 def class_weights(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001

@@ -44,7 +44,7 @@ def add(app: typer.Typer) -> None:
 
         def show_table() -> None:
             print_table(
-                ["setting", "value", "from"], [[key, _text(value), source] for key, value, source in table]
+                ["setting", "from", "value"], [[key, source, _text(value)] for key, value, source in table]
             )
             print_line("in the environment, LINCLASS_CV_FOLDS=10 sets cv.folds")
 
@@ -71,5 +71,5 @@ def add(app: typer.Typer) -> None:
 
 def _text(value: object) -> str:
     if isinstance(value, tuple):
-        return ",".join(f"{item:.3g}" for item in value)
+        return ", ".join(f"{item:.3g}" for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)

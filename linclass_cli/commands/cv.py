@@ -61,6 +61,8 @@ def show_cv(saved: Saved, at: str) -> None:
         for l2, mean, error in zip(m["l2"], m["mean_accuracy"], m["std_error"], strict=True)
     ]
     print_table(["l2", "mean accuracy", "std error", "choice"], rows)
+    if at_end := _beyond(m["l2"], m["mean_accuracy"], m["best_l2"]):
+        print_line(folded("  the best ", at_end))
     if m["nested"]:
         low, high = m["nested"]["accuracy_interval"]
         span = f"95 %: {100 * low:.2f} to {percent(high)}"
@@ -78,3 +80,13 @@ def show_cv(saved: Saved, at: str) -> None:
         print_line(folded("  temperature ", f"{m['temperature']:.4g}, by the held-out folds"))
     print_line(f"  {saved.path}")
     print_line(f"next: linclass plot {saved.run}{at}")
+
+
+def _beyond(l2: list[float], accuracy: list[float], best: float) -> str | None:
+    """Where to look on, if the best strength is the last of those tried and better than the one beside it."""
+    tried = sorted(zip(l2, accuracy, strict=True))
+    if len(tried) > 1 and best == tried[-1][0] and tried[-1][1] > tried[-2][1]:
+        return f"is the largest that was tried; for larger ones: `--l2 {best:.3g}:{100 * best:.3g}:5`"
+    if len(tried) > 1 and 0 < best == tried[0][0] and tried[0][1] > tried[1][1]:
+        return f"is the smallest that was tried; for smaller ones: `--l2 {best / 100:.3g}:{best:.3g}:5`"
+    return None

@@ -14,7 +14,7 @@ from linclass_cli.config import Config, DataConfig, LossName
 from linclass_cli.recording import Saved
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
-from linclass_cli.show.tables import percent, print_line, print_table, seconds
+from linclass_cli.show.tables import folded, percent, print_line, print_table, seconds
 
 DATASET = "textures"
 
@@ -76,7 +76,8 @@ def _plot(session: Session, runs: list[Saved]) -> list[str]:
 
 def _show(extracted: dict[str, Any], runs: list[Saved], figures: list[str], total: float) -> None:
     images = f"{extracted['n_train']:,} training and {extracted['n_test']:,} test images"
-    print_line(f"linclass demo: {extracted['feature']} features of {extracted['dataset']}, {images}")
+    of = f"{extracted['feature']} features of {extracted['dataset']}"
+    print_line(folded("", f"linclass demo: {of}, {images}", "  "))
     rows = []
     for saved in runs:
         m = saved.metrics
@@ -88,14 +89,13 @@ def _show(extracted: dict[str, Any], runs: list[Saved], figures: list[str], tota
                 saved.run,
                 what,
                 m["loss"],
-                m["solver"],
                 f"{l2:.3g}",
                 percent(val),
                 percent(m["test_accuracy"]),
                 seconds(m["seconds"]),
             ]
         )
-    print_table(["run", "what", "loss", "solver", "l2", "validation", "test", "time"], rows)
+    print_table(["run", "what", "loss", "l2", "val", "test", "time"], rows)
     print_line(f"done in {seconds(total)}; the figures:")
     for figure in figures:
         print_line(f"  {figure}")

@@ -11,7 +11,7 @@ from linclass_cli.commands.completion import downloads
 from linclass_cli.commands.import_ import pair_of, show_some
 from linclass_cli.commands.session import Session, command
 from linclass_cli.show.progress import progress
-from linclass_cli.show.tables import print_line, seconds
+from linclass_cli.show.tables import folded, print_line, seconds
 from linclass_cli.signals import at_work
 
 
@@ -54,10 +54,9 @@ def add(app: typer.Typer) -> None:
         def show() -> None:
             state = "already there and intact" if fetched.cached else f"ready in {seconds(fetched.seconds)}"
             size = "×".join(str(side) for side in fetched.image_shape)
-            print_line(
-                f"{fetched.dataset}: {state}: {fetched.n_train:,} training and {fetched.n_test:,} test "
-                f"images of {size}, {len(fetched.classes)} classes, in {fetched.path}"
-            )
+            parts = f"{fetched.n_train:,} training and {fetched.n_test:,} test images of {size}"
+            line = f"{fetched.dataset}: {state}: {parts}, {len(fetched.classes)} classes, in {fetched.path}"
+            print_line(folded("", line, "  "))
             show_some("in both train and test (row numbers)", [pair_of(one) for one in duplicates])
             print_line(f"next: linclass extract --data {fetched.dataset}{session.typed}")
 

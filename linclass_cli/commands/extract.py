@@ -10,7 +10,7 @@ import typer
 from linclass_cli.commands.session import Session, command
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
-from linclass_cli.show.tables import print_line, seconds
+from linclass_cli.show.tables import folded, print_line, rows_of, seconds
 
 
 def add(app: typer.Typer) -> None:
@@ -42,13 +42,13 @@ def add(app: typer.Typer) -> None:
             done = fill_store(plan, config, advance, force, session.notice)
 
         def show() -> None:
+            rows = rows_of(done.feature)
             rate = (
-                f"{done.images_per_second:,.0f} images/s" if done.images_per_second is not None else "cached"
+                f"{done.images_per_second:,.0f} {rows}/s" if done.images_per_second is not None else "cached"
             )
-            print_line(
-                f"{done.feature} of {done.dataset}: {done.n_train:,} + {done.n_test:,} images, {done.d} "
-                f"features each, {rate}, {seconds(done.seconds)}"
-            )
+            what = f"{done.n_train:,} + {done.n_test:,} {rows}, {done.d} features each"
+            of = f"{done.feature} of {done.dataset}: "
+            print_line(folded("", f"{of}{what}, {rate}, {seconds(done.seconds)}", "  "))
             print_line(f"  {done.path}")
             print_line(f"next: linclass train{session.typed}")
 

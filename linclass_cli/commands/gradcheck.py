@@ -11,7 +11,7 @@ import typer
 from linclass_cli.commands.session import Session, command
 from linclass_cli.errors import CheckError
 from linclass_cli.show.compiling import compiling_shown
-from linclass_cli.show.tables import print_line, print_table
+from linclass_cli.show.tables import folded, print_line, print_table
 
 if TYPE_CHECKING:
     from linclass_cli.learn.gradcheck import Checked, Point
@@ -88,7 +88,8 @@ def _difference(entry: dict[str, Any]) -> float:
 
 def _show(answer: dict[str, Any]) -> None:
     of = f"{answer['n']} images, {answer['d']} features, {answer['k']} classes, float64"
-    print_line(f"gradient of {answer['loss']}, l2 {answer['l2']:g}: {of}, h = {answer['step']:g}")
+    at = f"gradient of {answer['loss']}, l2 {answer['l2']:g}: "
+    print_line(folded("", f"{at}{of}, h = {answer['step']:g}", "  "))
     entries = answer["entries"]
     shown = [entries[at * (len(entries) - 1) // (SHOWN - 1)] for at in range(SHOWN)]
     rows = [
@@ -96,9 +97,8 @@ def _show(answer: dict[str, Any]) -> None:
         for e in shown
     ]
     print_table(["entry", "analytic", "numeric", "difference"], rows)
-    print_line(
-        f"largest relative error of all {len(entries)} entries: {answer['relative_error']:.1e}; "
-        f"{'right' if answer['ok'] else 'WRONG'} (limit {answer['tolerance']:g})"
-    )
+    verdict = f"{'right' if answer['ok'] else 'WRONG'} (limit {answer['tolerance']:g})"
+    largest = f"largest relative error of all {len(entries)} entries: {answer['relative_error']:.1e}"
+    print_line(folded("", f"{largest}; {verdict}", "  "))
     if "file" in answer:
         print_line(f"  {answer['file']}")

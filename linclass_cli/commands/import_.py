@@ -12,7 +12,7 @@ import typer
 from linclass_cli.commands.session import Session, command, with_default
 from linclass_cli.errors import InputError
 from linclass_cli.show.progress import progress
-from linclass_cli.show.tables import print_line, seconds
+from linclass_cli.show.tables import folded, print_line, seconds
 
 if TYPE_CHECKING:
     from linclass_cli.data.importing import Imported, Order
@@ -144,10 +144,9 @@ def show_imported(done: Imported, session: Session) -> None:
     what = (
         f"vectors of {done.d}" if done.d else "images of " + "×".join(str(n) for n in done.image_shape or ())
     )
-    print_line(
-        f"{done.dataset}: {state}: {done.n_train:,} training and {done.n_test:,} test {what}, "
-        f"{len(done.classes)} classes, in {done.path}"
-    )
+    parts = f"{done.n_train:,} training and {done.n_test:,} test {what}"
+    line = f"{done.dataset}: {state}: {parts}, {len(done.classes)} classes, in {done.path}"
+    print_line(folded("", line, "  "))
     show_some("skipped, unreadable", [f"{one['path']} ({one['reason']})" for one in done.skipped])
     show_some("ignored, no pictures", done.ignored)
     show_some("in both train and test", [pair_of(one) for one in done.duplicates])
@@ -158,7 +157,7 @@ def show_some(what: str, names: list[str]) -> None:
     """A line with how many there are and the first of them; none where there is none."""
     if names:
         more = f" and {len(names) - _FEW} more (--json lists all)" if len(names) > _FEW else ""
-        print_line(f"  {what}: {len(names)}: {', '.join(names[:_FEW])}{more}")
+        print_line(folded(f"  {what}: ", f"{len(names)}: {', '.join(names[:_FEW])}{more}", "    "))
 
 
 def pair_of(one: dict[str, list[object]]) -> str:

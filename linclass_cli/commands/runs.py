@@ -12,6 +12,7 @@ from linclass_cli.commands.deferred import Group
 from linclass_cli.commands.session import Session, command
 from linclass_cli.errors import UsageError
 from linclass_cli.show.tables import percent, print_facts, print_line, print_table
+from linclass_cli.show.tables import seconds as time_of
 
 HELP = "List, show, compare and remove the recorded runs.\n\nExample: linclass runs list"
 
@@ -58,6 +59,7 @@ def add(app: typer.Typer) -> None:
 
         Example: linclass runs show run1
         """
+        from linclass_cli.run_table import flat
         from linclass_cli.runs import load_run
 
         run = load_run(session.config.cache, name)
@@ -66,7 +68,7 @@ def add(app: typer.Typer) -> None:
         def show_run() -> None:
             for part in ("metrics", "config", "environment"):
                 print_line(part)
-                print_facts(answer[part])
+                print_facts({key: _shown(key, value) for key, value in flat(answer[part]).items()})
             print_line(f"record\n  {run.path}")
 
         session.answer(answer, show_run)
@@ -135,11 +137,16 @@ def _show_differences(names: list_of_texts, found: dict[str, dict[str, Any]]) ->
 
 
 def _short(key: str, value: Any) -> Any:
-    if isinstance(value, list):
-        return f"{len(value)} values"
+    return f"{len(value)} values" if isinstance(value, list) else _shown(key, value)
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A fact as people read it: shares in percent, times with their unit, true as `config show` has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if key.endswith("accuracy") and isinstance(value, float):
         return percent(value)
-    return value
+    return time_of(value) if key == "seconds" else value
 
 
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import typer
 from linclass_cli.commands.fitting import run_train
 from linclass_cli.commands.session import Session, command, with_default
 from linclass_cli.recording import Saved
-from linclass_cli.show.tables import percent, print_facts, print_line, seconds
+from linclass_cli.show.tables import counted, percent, print_facts, print_line, seconds
 
 RunName = Annotated[str | None, typer.Option("--name", help=with_default("the run's name", "run1, run2, …"))]
 
@@ -46,18 +46,18 @@ def add(app: typer.Typer) -> None:
         Example: linclass train --loss hinge --preset course --name svm
         """
         saved = run_train(session, session.config, name, log, resume)
-        session.answer(saved.answer, lambda: show_train(saved, session.at))
+        session.answer(saved.answer, lambda: show_train(saved, session.at, session.config.feature.name))
 
 
-def show_train(saved: Saved, at: str) -> None:
+def show_train(saved: Saved, at: str, feature: str) -> None:
     """The run's result, and the next command."""
     m = saved.metrics
     print_line(f"{saved.run}: {m['loss']} by {m['solver']}, l2 {m['l2']:g}, {seconds(m['seconds'])}")
     end = "converged" if m["converged"] else "not converged" if m["solver"] != "sgd" else "all epochs done"
     facts = {
-        "train": f"{percent(m['train_accuracy'])}  ({m['n_train']:,} images)",
-        "validation": f"{percent(m['val_accuracy'])}  ({m['n_val']:,} images)",
-        "test": f"{percent(m['test_accuracy'])}  ({m['n_test']:,} images)",
+        "train": f"{percent(m['train_accuracy'])}  ({counted(m['n_train'], feature)})",
+        "validation": f"{percent(m['val_accuracy'])}  ({counted(m['n_val'], feature)})",
+        "test": f"{percent(m['test_accuracy'])}  ({counted(m['n_test'], feature)})",
         "kept": f"step {m['best_step']} of {m['steps']}",
         "solver": end,
         "objective": f"{m['objective']:.6f}, {proven(m)}",

@@ -44,7 +44,7 @@ def export_run(
         why = unfaithful(predictor.extractor, predictor.frame.shape)
         if why is None:
             files[f"{name}-images.onnx"] = images_model(predictor)
-        else:
+        elif not predictor.takes_vectors:
             notice(f"note: no model with images in: {why}")
     elif file_format == "safetensors":
         files[f"{name}.safetensors"] = _safetensors(predictor)

@@ -6,17 +6,17 @@ import shutil
 import sys
 from typing import Any
 
-from linclass_cli.show.tables import folded, percent, print_facts, print_line, print_table
+from linclass_cli.show.tables import folded, percent, print_facts, print_line, print_table, rows_of
 
 MOST_CONFUSIONS = 10
 NAME = 20  # characters of a class's name
 _LEAST_P = 1e-12
-_HEAD = "given \\ predicted"
+_HEAD = "true \\ predicted"
 
 
 def show_evaluation(m: dict[str, Any]) -> None:
     """One run's numbers."""
-    print_line(folded("", f"{m['run']} ({m['loss']}) on the {m['n']:,} test images of {m['dataset']}", "  "))
+    print_line(folded("", f"{m['run']} ({m['loss']}) on the {_tested(m)}", "  "))
     low, high = m["accuracy_interval"]
     facts = {"accuracy": f"{percent(m['accuracy'])}  (95 %: {100 * low:.2f} to {percent(high)})"}
     tops = {top: share for top, share in m["top_accuracy"].items() if 1 < int(top) < len(m["classes"])}
@@ -33,16 +33,15 @@ def show_evaluation(m: dict[str, Any]) -> None:
         [_name(one["class"]), *(f"{one[key]:.4f}" for key in ("precision", "recall", "f1")), one["support"]]
         for one in m["per_class"]
     ]
-    print_table(["class", "precision", "recall", "F1", "images"], rows)
-    _show_confusion(m["classes"], m["confusion"])
+    print_table(["class", "precision", "recall", "F1", rows_of(m["feature"])], rows)
+    _show_confusion(m["classes"], m["confusion"], m["feature"])
 
 
 def show_comparison(answer: dict[str, Any]) -> None:
     """Two runs side by side, and the paired test."""
     other, c = answer["other"], answer["comparison"]
     names = answer["run"], other["run"]
-    of = f"on the {answer['n']:,} test images of {answer['dataset']}"
-    print_line(folded("", f"{names[0]} and {names[1]} {of}", "  "))
+    print_line(folded("", f"{names[0]} and {names[1]} on the {_tested(answer)}", "  "))
     rows: list[list[Any]] = []
     shares = {"accuracy": "accuracy"}
     if len(answer["classes"]) > 5:
@@ -65,6 +64,10 @@ def show_comparison(answer: dict[str, Any]) -> None:
     )
 
 
+def _tested(m: dict[str, Any]) -> str:
+    return f"{m['n']:,} test {rows_of(m['feature'])} of {m['dataset']}"
+
+
 def _what_probabilities_are(m: dict[str, Any]) -> str:
     if m["calibrated"]:
         return f"calibrated: softmax(scores / {m['temperature']:.4g})"
@@ -81,7 +84,7 @@ def _p_value(p: float) -> str:
     return f"below {_LEAST_P:g}" if p < _LEAST_P else f"{p:.3g}"
 
 
-def _show_confusion(classes: list[str], confusion: list[list[int]]) -> None:
+def _show_confusion(classes: list[str], confusion: list[list[int]], feature: str) -> None:
     """The whole matrix where the terminal has room for it, else the pairs that are confused most."""
     letters = [chr(ord("a") + i) for i in range(len(classes))] if len(classes) <= 26 else []
     cells = max(len(str(count)) for row in confusion for count in row)
@@ -95,18 +98,18 @@ def _show_confusion(classes: list[str], confusion: list[list[int]]) -> None:
         print_table([_HEAD, *letters], rows)
         return
     pairs = [
-        (count, given, predicted, sum(row))
-        for given, row in zip(classes, confusion, strict=True)
+        (count, true, predicted, sum(row))
+        for true, row in zip(classes, confusion, strict=True)
         for predicted, count in zip(classes, row, strict=True)
-        if given != predicted and count
+        if true != predicted and count
     ]
     pairs.sort(key=lambda pair: -pair[0])
     most = [
-        (_name(given), _name(predicted), count, percent(count / total))
-        for count, given, predicted, total in pairs[:MOST_CONFUSIONS]
+        (_name(true), _name(predicted), count, percent(count / total))
+        for count, true, predicted, total in pairs[:MOST_CONFUSIONS]
     ]
     if most:
-        print_table(["given", "taken for", "images", "of its class"], most)
+        print_table(["true class", "taken for", rows_of(feature), "of its class"], most)
 
 
 def _name(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from linclass_cli import __version__
 from linclass_cli.errors import LinclassError
 from linclass_cli.evidence import Evidence, Mistake
+from linclass_cli.run_table import flat
 from linclass_cli.runs import Run
 from linclass_cli.show.figures.canvas import THEMES, label, render, themed
 from linclass_cli.show.figures.curves import about
@@ -99,9 +100,9 @@ def _section(one: Evidence, several: bool, notice: Notice) -> str:
     )
     return (
         f"{heading}{_numbers(one)}{figures}{_gallery(one, notice)}{_classes(one)}"
-        f"{_details('Settings', _facts(_flat(run.config)), not several)}"
-        f"{_details('All numbers of the record', _facts(_flat(run.metrics)))}"
-        f"{_details('Where it was made', _facts(_flat(run.environment) | {'created': run.created}))}"
+        f"{_details('Settings', _facts(flat(run.config)), not several)}"
+        f"{_details('All numbers of the record', _facts(flat(run.metrics)))}"
+        f"{_details('Where it was made', _facts(flat(run.environment) | {'created': run.created}))}"
     )
 
 
@@ -210,15 +211,6 @@ def _facts(facts: dict[str, Any]) -> str:
         for name, value in facts.items()
     )
     return f"<div class=wide><table class=facts><tbody>{rows}</tbody></table></div>"
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Sections within sections, with dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _text(value: Any) -> str:

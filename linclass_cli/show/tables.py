@@ -8,11 +8,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from linclass_cli.show.streams import colours, write
 from linclass_cli.visible import visible
 
+_KEPT = re.compile(r"\([^()]{,40}\)|`[^`]{,60}`| %")
 _TOGETHER = "\0"  # a space that is not broken at, while lines are made
 
 
@@ -31,7 +32,7 @@ def notice(text: str) -> None:
     """A line on stderr that is no result: what is being done, and why. Nobody there to read it: no matter."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            sys.stderr.write(visible(text) + "\n")
+            sys.stderr.write(folded("", visible(text), stream=sys.stderr) + "\n")
             sys.stderr.flush()
 
 
@@ -56,7 +57,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     console = Console(file=sys.stdout, width=width, color_system="auto" if colours() else None)
     with console.capture() as drawn:  # Rich itself would end the program where a reader has left
         console.print(table)
-    write(drawn.get())
+    # Cells are filled up with blanks; where lines are broken, these would make lines of their own.
+    write("\n".join(line.rstrip() for line in drawn.get().split("\n")))
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -66,22 +68,33 @@ def print_facts(facts: Mapping[str, Any]) -> None:
         print_line(folded(f"  {name:<{width}}  ", _cell(value)))
 
 
-def folded(head: str, text: str, indent: str = "") -> str:
+def folded(head: str, text: str, indent: str = "", stream: TextIO | None = None) -> str:
     """The text behind its head; in a terminal broken between words, the rest below its beginning.
 
-    What stands in parentheses, and a number and its percent sign, stay together where there is room.
+    What stands in parentheses, a command in backquotes (it may be copied from there), and a number and its
+    percent sign, stay together where there is room. stream: where the line goes, if not to stdout.
     """
-    if not sys.stdout.isatty():
+    if not (stream or sys.stdout).isatty():
         return head + text
     width, below = shutil.get_terminal_size().columns, indent or " " * len(head)
     lines = textwrap.wrap(
-        head + re.sub(r"\([^()]{,40}\)| %", lambda found: found[0].replace(" ", _TOGETHER), text),
+        head + re.sub(_KEPT, lambda found: found[0].replace(" ", _TOGETHER), text),
         width,
         subsequent_indent=below,
         break_long_words=False,
         break_on_hyphens=False,
     )
     return "\n".join(lines).replace(_TOGETHER, " ")
+
+
+def counted(n: int, feature: str) -> str:
+    """How many images, or imported vectors, that have the feature of that name."""
+    return f"{n:,} {rows_of(feature)}"
+
+
+def rows_of(feature: str) -> str:
+    """What has a feature: images, or vectors that were imported."""
+    return "vectors" if feature == "vectors" else "images"
 
 
 def percent(share: float | None) -> str:

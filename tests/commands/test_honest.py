@@ -37,7 +37,10 @@ def test_groups_are_checked_before_anything_is_computed(linclass):
     Path("groups.txt").write_text("a\nb\n" * 10)
     for command in ("train", "cv"):
         result = linclass(command, *FAST, "--groups", "groups.txt")
-        assert (result.code, "20 groups, and there are 1,800 training images" in result.error) == (3, True)
+        assert (result.code, "20 values: expected is 1,800, one for each training image" in result.error) == (
+            3,
+            True,
+        )
         assert linclass(command, *FAST, "--groups", "nowhere.txt").code == 4
     assert not Path("cache/features").exists()
     Path("groups.txt").write_text("".join(f"{i // 30}\n" for i in range(1800)))
@@ -66,3 +69,11 @@ def test_class_weights_are_in_the_record_and_change_the_fit(linclass):
     assert linclass("cv", *FAST, "--class-weight", "w.json", "--folds", "2", "--l2", "0.1").code == 0
     result = linclass("train", *FAST, "--class-weight", "balancd")
     assert (result.code, "balanced" in result.error) == (4, True)
+
+
+def test_a_best_strength_at_the_end_of_those_tried_says_where_to_look_on(linclass):
+    strong = linclass("cv", *FAST, "--folds", "3", "--l2", "10,1000").out
+    assert "the best is the smallest that was tried; for smaller ones: `--l2 0.1:10:5`" in strong
+    weak = linclass("cv", *FAST, "--folds", "3", "--l2", "1e-9,1e-2").out
+    assert "the best is the largest that was tried; for larger ones: `--l2 0.01:1:5`" in weak
+    assert "that was tried" not in linclass("cv", *FAST, "--folds", "3", "--l2", "1e-9,1e-2,1000").out

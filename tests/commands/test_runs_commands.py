@@ -177,3 +177,14 @@ def test_a_setting_that_came_later_is_at_its_default(trained):
 def test_a_large_gap_is_no_power_of_ten():
     assert proven({"gap_bound": 9.02}) == "at most 902 % above the optimum"
     assert proven({"gap_bound": 4.75e-7}) == "at most 4.8e-05 % above the optimum"
+
+
+def test_a_shown_run_has_the_keys_that_filter(trained):
+    """Settings as `config show` writes them, shares in percent, times with their unit."""
+    lines = [line.split(maxsplit=1) for line in trained("runs", "show", "run1").out.splitlines()]
+    facts = {line[0]: line[1] for line in lines if len(line) == 2}
+    assert (facts["model.l2"], facts["model.calibrate"], facts["data.name"]) == ("0.1", "false", "textures")
+    assert facts["test_accuracy"].endswith(" %")
+    assert facts["seconds"].endswith(" s")
+    for key in ("model.l2=0.1", "feature.name=" + facts["feature.name"]):
+        assert "run1" in names(trained, "--filter", key)

@@ -37,7 +37,7 @@ def clean(**more: str) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(dropped)} | more
 
 
-def on_a_terminal(folder: Path, columns: int, *arguments: str, **environment: str) -> str:
+def on_a_terminal(folder: Path, columns: int, *arguments: str, code: int = 0, **environment: str) -> str:
     """What a command shows on a terminal of that width, both streams."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -54,7 +54,7 @@ def on_a_terminal(folder: Path, columns: int, *arguments: str, **environment: st
             break
         shown += piece
     os.close(ours)
-    assert process.wait(60) == 0, shown
+    assert process.wait(60) == code, shown
     return shown.decode()
 
 
@@ -99,6 +99,25 @@ def test_a_line_of_facts_is_broken_between_words(folder):
     assert re.fullmatch(r"  accuracy +\d+\.\d\d %", lines[at])
     assert re.fullmatch(r" +\(95 %: \d+\.\d\d to \d+\.\d\d %\)", lines[at + 1])
     assert not [line for line in lines if line.lstrip().startswith(("%", ")"))]
+
+
+def test_an_error_is_broken_between_words_and_its_command_nowhere(folder):
+    shown = on_a_terminal(folder, 50, "plot", "rum1", code=4, TERM="xterm-256color")
+    assert shown.splitlines() == [
+        "error: no run rum1 in cache/runs; did you mean",
+        "run1?; `linclass runs list` shows those that are",
+    ]
+    narrow = on_a_terminal(folder, 26, "plot", "rum1", code=4, TERM="xterm-256color")
+    assert "`linclass runs list`" in narrow
+
+
+def test_a_table_in_a_pipe_ends_its_lines_where_the_words_end(folder):
+    done = subprocess.run(
+        [*LINCLASS, "config", "show"], cwd=folder, env=clean(), capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert not [line for line in lines if line != line.rstrip()]
+    assert max(len(line) for line in lines if "cv.l2" not in line and "─" not in line) < 60
 
 
 def test_help_has_colours_on_a_terminal_that_shows_them(folder):

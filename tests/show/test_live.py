@@ -97,7 +97,7 @@ def test_the_final_table_of_a_fit_fits_sixty_columns(capsys):
     solved = {"objective": 1.375832, "gap_bound": 1.234e-7, "converged": True, "seconds": 1.0}
     solved |= {"temperature": 1.234}
     metrics = {"loss": "squared-hinge", "solver": "newton", "l2": 3.16e-05, **accuracies, **numbers, **solved}
-    show_train(Saved("run1", Path("cache/runs/run1"), metrics, []), "")
+    show_train(Saved("run1", Path("cache/runs/run1"), metrics, []), "", "hog")
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 60 for line in lines)
     assert lines[-1] == "next: linclass plot run1"
