@@ -17,6 +17,7 @@ from linclass_cli.runs import Model
 from linclass_cli.scoring import linear_scores
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_NO_SCORES = "it holds NaN, infinity or a number too far from those that the run was trained on"
 _FILES, _PIXELS = 2048, 1 << 25  # of a batch, at most: its files, the bytes of its images
 
 
@@ -54,26 +55,31 @@ def predict_files(predictor: Predictor, files: Stream, top: int = 1) -> Iterator
 
 
 def _predict_vectors(predictor: Predictor, files: Stream, top: int) -> Iterator[Batch]:
-    d = predictor.model.weight.shape[1]
+    model = predictor.model
+    k, d = model.weight.shape
     for file in files:
         if file is None:
             continue
         for found in [file] if isinstance(file, Failed) else read_vectors(file, d):
             if isinstance(found, Failed):
-                yield Batch([found], *_best(predictor.model, np.empty((0, d), np.float32), top))
-            else:
-                paths, X = found
-                yield Batch([*paths], *_best(predictor.model, X, top))
+                yield Batch([found], *_best(model, np.empty((0, k), np.float32), top))
+                continue
+            paths, X = found
+            scores = linear_scores(model, X)
+            good = np.asarray(np.isfinite(scores).all(axis=1))
+            told = [
+                path if fine else Failed(path, _NO_SCORES) for path, fine in zip(paths, good, strict=True)
+            ]
+            yield Batch(told, *_best(model, scores[good], top))
 
 
 def predict_images(predictor: Predictor, images: Array, top: int = 1) -> tuple[Array, Array, Array | None]:
     """labels int64, scores float32, probabilities float64 or None, (n, top), of uint8 (n, *frame.shape)."""
-    return _best(predictor.model, predictor.features(images), top)
+    return _best(predictor.model, predictor.scores(images), top)
 
 
-def _best(model: Model, X: Array, top: int) -> tuple[Array, Array, Array | None]:
-    """labels, scores and probabilities of the best classes of features X (n, d)."""
-    scores = linear_scores(model, X)
+def _best(model: Model, scores: Array, top: int) -> tuple[Array, Array, Array | None]:
+    """labels, scores and probabilities of the best classes of scores (n, k)."""
     labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     p = probabilities(model, scores)
     best = np.take_along_axis(scores, labels, axis=1)

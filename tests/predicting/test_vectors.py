@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from linclass_cli.predicting.predictor import Predictor
 from linclass_cli.predicting.sources import VECTORS, Failed, find_files
 from linclass_cli.predicting.stream import predict_files
 from linclass_cli.runs import Model
+from linclass_cli.threads import use_threads
 
 X = np.random.default_rng(0).normal(size=(10, 4))
 
@@ -45,6 +48,18 @@ def test_rows_of_files_are_predicted_in_their_order(tmp_path, monkeypatch, model
     assert labels == [*best, best[0], *best[:2]]
     assert paths[13] == Failed(d, "it holds float64 (10, 3); the model wants numbers (n, 4)")
     assert (paths[14].path, paths[14].missing) == ("gone.npy", True)
+
+
+def test_a_row_whose_scores_are_no_numbers_is_a_reason(tmp_path, model):
+    far = X.astype(np.float32)
+    far[2, 0], far[5, 1], far[7, 3] = np.nan, -np.inf, 3e38  # the last column has no weight
+    np.save(tmp_path / "a.npy", far)
+    predictor = Predictor("r", replace(model, factor=np.full(4, 10.0)), Foreign(), Frame(1, 1, 4))
+    with use_threads(1):
+        (batch,) = predict_files(predictor, find_files([str(tmp_path / "a.npy")]))
+    assert [i for i, path in enumerate(batch.paths) if isinstance(path, Failed)] == [2, 5, 7]
+    assert batch.labels[:, 0].tolist() == np.delete(X, [2, 5, 7], axis=0)[:, :3].argmax(axis=1).tolist()
+    assert np.isfinite(batch.probabilities).all()
 
 
 def test_hostile_and_foreign_files_are_reasons(tmp_path):
