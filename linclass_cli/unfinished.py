@@ -230,4 +230,5 @@ def _unseal(content: bytes, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
     digest = metadata.pop("digest", "")
     if hashlib.sha256(dump(tensors, metadata)).hexdigest() != digest:
         raise IntegrityError(f"{what} is damaged: its digest does not match")
-    return tensors, json.loads(metadata["about"])
+    # Copies: in a file they are not aligned, and cannot be written to.
+    return {name: tensor.copy() for name, tensor in tensors.items()}, json.loads(metadata["about"])

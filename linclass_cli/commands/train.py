@@ -36,8 +36,8 @@ def add(app: typer.Typer) -> None:
         --class-weight multiplies each image's loss by the weight of its class; balanced lets every class
         count the same in all.
 
-        A fit by sgd that lasts keeps what it has done: interrupted, or killed, the same command goes on from
-        there, to the same result.
+        A fit that lasts keeps what it has done: interrupted, or killed, the same command goes on from there,
+        to the same result.
 
         --log tensorboard writes an event file into tensorboard/ of the cache folder, --log mlflow a run to
         MLFLOW_TRACKING_URI or mlruns/ of the cache folder; both are extras

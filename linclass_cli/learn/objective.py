@@ -130,20 +130,22 @@ def known(loss: float | None) -> float | None:
     return loss if loss is not None and np.isfinite(loss) else None
 
 
-def pack_values(values: list[Value]) -> dict[str, Array]:
-    """P values as arrays: dW (P, k, d), db (P, k) and ``numbers`` (P, 5), float64; see `unpack_values`."""
+def pack_values(values: list[Value], name: str = "") -> dict[str, Array]:
+    """P values as arrays: dW (P, k, d), db (P, k) and ``numbers`` (P, 5), float64; see `unpack_values`.
+
+    ``name`` stands before the names of the arrays.
+    """
     numbers = [(at.value, at.mean_loss, at.accuracy, *(at.held or (np.nan, np.nan))) for at in values]
     dW, db = np.stack([at.dW for at in values]), np.stack([at.db for at in values])
-    return {"dW": dW, "db": db, "numbers": np.array(numbers)}
+    return {f"{name}dW": dW, f"{name}db": db, f"{name}numbers": np.array(numbers)}
 
 
-def unpack_values(arrays: dict[str, Array]) -> list[Value]:
+def unpack_values(arrays: dict[str, Array], name: str = "") -> list[Value]:
     """The values again, bit for bit."""
+    numbers, dW, db = (arrays[f"{name}{of}"] for of in ("numbers", "dW", "db"))
     return [
-        Value(value, mean_loss, accuracy, dW, db, None if np.isnan(share) else (held, share))
-        for (value, mean_loss, accuracy, held, share), dW, db in zip(
-            arrays["numbers"].tolist(), arrays["dW"], arrays["db"], strict=True
-        )
+        Value(value, mean_loss, accuracy, dW[p], db[p], None if np.isnan(share) else (held, share))
+        for p, (value, mean_loss, accuracy, held, share) in enumerate(numbers.tolist())
     ]
 
 

@@ -119,6 +119,25 @@ def test_sgd_goes_on_to_the_same_bits(place, often, threads, stop_at):
     assert not unfinished_folder(place.path).exists()
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"model.loss": "softmax", "solver.name": "newton", "model.l2": 1e-5},
+        {"model.loss": "squared-hinge", "solver.name": "lbfgs", "split.val_fraction": 0, "model.l2": 0.1},
+        {"model.loss": "hinge", "solver.name": "smoothed", "model.l2": 0.1, "solver.duality_gap": 0.05},
+    ],
+    ids=lambda model: model["solver.name"],
+)
+def test_every_solver_goes_on_to_the_same_bits(place, often, model):
+    settings = {**SMALL, **model}
+    count, whole = place.fit(settings, "undisturbed", threads=2)
+    for stop_at in (1, 2, count // 2, count - 1, count):
+        with pytest.raises(Killed):
+            place.fit(settings, f"stopped{stop_at}", stop_at=stop_at)
+        told, found = place.fit(settings, f"stopped{stop_at}")
+        assert (told, found, len(place.said)) == (count, whole, 1)
+
+
 def test_stopped_again_and_again_it_comes_to_its_end(place, often):
     for stop_at in (3, 5, 6, 11):
         with pytest.raises(Killed):

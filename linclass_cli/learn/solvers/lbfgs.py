@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from linclass_cli.learn.journal import State
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Problem, Value, objective
+from linclass_cli.learn.objective import Problem, Value, objective, pack_values, unpack_values
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 
 _PAIRS = 20
@@ -28,11 +29,13 @@ def lbfgs(
     tolerance: float = 1e-5,
     max_iterations: int = 2000,
     start: tuple[Array, Array] | None = None,
+    resume: State | None = None,
 ) -> Iterator[Iterate]:
     """Minimise the objective until its gradient's largest entry is at most ``tolerance``.
 
     Starts at W = 0, b = 0, or at ``start``; yields the start as step 0. The last iterate has ``converged``
     set when the tolerance was met, and not when ``max_iterations`` or the end of float32 came first.
+    ``resume``: a snapshot, whose iterate is yielded once more.
     """
     k, d = problem.k, problem.part.d
     W, b = start if start is not None else (np.zeros((k, d)), np.zeros(k))
@@ -40,17 +43,29 @@ def lbfgs(
     def at(theta: Array) -> Value:
         return objective(problem, theta[: k * d].reshape(k, d), theta[k * d :])
 
-    def iterate(step: int) -> Iterate:
+    def iterate() -> Iterate:
         done = value.gradient_norm <= tolerance
-        return Iterate(step, theta[: k * d].reshape(k, d).copy(), theta[k * d :].copy(), value, done)
+        W, b = theta[: k * d].reshape(k, d).copy(), theta[k * d :].copy()
+        return Iterate(step, W, b, value, done, snapshot=snapshot)
 
-    theta = np.concatenate([W.ravel(), b]).astype(np.float64)
-    value = at(theta)
-    check_finite(value, 0, "the features hold NaN or infinity, or are too large; scale them")
-    yield iterate(0)
+    def snapshot() -> State:
+        moved, bent, curved = zip(*pairs, strict=True) if pairs else ([], [], [])
+        tensors = {"theta": theta, "moved": np.array(moved), "bent": np.array(bent), **pack_values([value])}
+        return State(tensors, {"step": step, "curved": curved})
+
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=_PAIRS)
+    if resume is not None:
+        theta, step, (value,) = resume.tensors["theta"], resume.facts["step"], unpack_values(resume.tensors)
+        pairs.extend(
+            zip(resume.tensors["moved"], resume.tensors["bent"], resume.facts["curved"], strict=True)
+        )
+    else:
+        theta, step = np.concatenate([W.ravel(), b]).astype(np.float64), 0
+        value = at(theta)
+        check_finite(value, 0, "the features hold NaN or infinity, or are too large; scale them")
+    yield iterate()
     slope_of = _flat(value)
-    for step in range(1, max_iterations + 1):
+    while step < max_iterations:
         if value.gradient_norm <= tolerance:
             return
         direction = -_times_inverse_hessian(slope_of, pairs)
@@ -65,6 +80,7 @@ def lbfgs(
         if found is None:
             return
         length, value = found
+        step += 1
         check_finite(value, step, "the features are too large; scale them, or raise l2")
         moved, before = length * direction, slope_of
         slope_of = _flat(value)
@@ -72,7 +88,7 @@ def lbfgs(
         curvature = float(moved @ (slope_of - before))
         if curvature > 1e-14 * float(moved @ moved):
             pairs.append((moved, slope_of - before, curvature))
-        yield iterate(step)
+        yield iterate()
 
 
 def _flat(value: Value) -> Array:

@@ -16,16 +16,19 @@ ten thousandth of the tolerance.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
+from linclass_cli.learn import journal
 from linclass_cli.learn.bounds import LEAST, smooth_bound
 from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, times_hessian
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
+from linclass_cli.learn.solvers.newton_state import State, pack, unpack
 
 CG_TOLERANCE = 0.1
 MOST_PRODUCTS = 25
@@ -68,18 +71,6 @@ class Model(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class State:
-    """All problems after a step. ``gap``: each objective's distance to its optimum at most; inf: no bound."""
-
-    step: int
-    W: Array
-    b: Array
-    at: list[Value]
-    gap: Array
-    converged: Array
-
-
 def newton_steps(
     model: Model,
     tolerance: float,
@@ -87,23 +78,32 @@ def newton_steps(
     W: Array,
     b: Array,
     at: list[Value] | None = None,
+    resume: State | None = None,
 ) -> Iterator[State]:
     """Minimise P problems in lockstep from W (P, k, d), b (P, k), float64; yields the start as step 0.
 
-    ``at``: the objectives there, where they are known.
+    ``at``: the objectives there, where they are known. ``resume``: a state that was yielded, to be yielded
+    once more, and to go on from in the place of the start.
     """
     P = model.shape[0]
-    W, b = W.copy(), b.copy()
     everyone = np.arange(P)
-    at = list(at) if at is not None else model.values(everyone, W, b)
-    gap, converged = _judge(at, model.l2, tolerance)
-    yield State(0, W.copy(), b.copy(), list(at), gap, converged)
-    if converged.all():
+    if resume is None:
+        at = list(at) if at is not None else model.values(everyone, W, b)
+        gap, converged = _judge(at, model.l2, tolerance)
+        share = min(1.0, max(FIRST_SHARE, FIRST_ROWS / model.rows))
+        which, idle = everyone[~converged], np.zeros(P, np.int64)
+        resume = State(0, W, b, at, gap, converged, share, which, idle)
+    W, b, at, gap, converged = resume.W.copy(), resume.b.copy(), list(resume.at), resume.gap, resume.converged
+    share, which, idle = resume.share, resume.which, resume.idle.copy()
+
+    def state(step: int) -> State:
+        return State(step, W.copy(), b.copy(), list(at), gap, converged, share, which, idle.copy())
+
+    yield state(resume.step)
+    if len(which) == 0:
         return
     grams = model.gram
-    share = min(1.0, max(FIRST_SHARE, FIRST_ROWS / model.rows))
-    which, idle = everyone[~converged], np.zeros(P, int)
-    for step in range(1, max_iterations + 1):
+    for step in range(resume.step + 1, max_iterations + 1):
         enough = PROMISE * tolerance * _sizes([at[p] for p in which])
         z_W, z_b, promised = _direction(model, which, W[which], b[which], at, share, grams, enough)
         moving = ~(promised <= enough)  # NaN goes on, to be found out
@@ -112,13 +112,12 @@ def newton_steps(
             converged[which[~moving]] = True
             which, z_W, z_b = which[moving], z_W[moving], z_b[moving]
             if len(which) == 0:
-                yield State(step - 1, W.copy(), b.copy(), list(at), gap, converged)
+                yield state(step - 1)
                 return
         before = [at[p] for p in which]
         stuck = _go(model, which, W, b, at, z_W, z_b)
         gap, proven = _judge(at, model.l2, tolerance)
         converged = converged | proven
-        yield State(step, W.copy(), b.copy(), list(at), gap, converged)
         shrunk = np.array([at[p].gradient_size for p in which]) / [old.gradient_size for old in before]
         gained = np.array([old.value - at[p].value for p, old in zip(which, before, strict=True)])
         pays = (shrunk < 0.5) | (gained > 0.1 * np.minimum(promised[moving], enough[moving]))
@@ -130,6 +129,7 @@ def newton_steps(
             # With all rows in the model, steps that keep less than they promise have met the end of float32.
             going &= ~stuck & (idle[which] < MOST_IDLE)
         which = which[going]
+        yield state(step)
         if len(which) == 0:
             return
 
@@ -275,19 +275,24 @@ def newton(
     gap: float = 1e-5,
     max_iterations: int = 2000,
     start: tuple[Array, Array] | None = None,
+    resume: journal.State | None = None,
 ) -> Iterator[Iterate]:
     """Minimise a smooth objective to within ``gap`` of the optimum, relative to its value.
 
     Starts at W = 0, b = 0, or at ``start``; yields the start as step 0. The last iterate has ``converged``
     set when that is proven, or when the model promises no more; not when ``max_iterations`` or the end of
-    float32 came first. Its ``gap`` is what is proven.
+    float32 came first. Its ``gap`` is what is proven. ``resume``: a snapshot, whose iterate is yielded once
+    more.
     """
     k, d = problem.k, problem.part.d
     W, b = start if start is not None else (np.zeros((k, d)), np.zeros(k))
     centre, shift = centred(problem)
     W, b = np.asarray(W, np.float64), np.asarray(b, np.float64)
-    for state in newton_steps(OneProblem(centre), gap, max_iterations, W[None], (b + W @ shift)[None]):
+    begin = W[None], (b + W @ shift)[None]
+    done = None if resume is None else unpack(resume)
+    for state in newton_steps(OneProblem(centre), gap, max_iterations, *begin, resume=done):
         at, bound = state.at[0], float(state.gap[0])
         check_finite(at, state.step, "the features hold NaN or infinity, or are too large; scale them")
         W, b = state.W[0], state.b[0] - state.W[0] @ shift
-        yield Iterate(state.step, W, b, at, bool(state.converged[0]), bound if np.isfinite(bound) else None)
+        proven = bound if np.isfinite(bound) else None
+        yield Iterate(state.step, W, b, at, bool(state.converged[0]), proven, partial(pack, state))

@@ -14,8 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from linclass_cli.learn.bounds import hinge_lower_bound, relative
+from linclass_cli.learn.journal import State
 from linclass_cli.learn.losses import Array
-from linclass_cli.learn.objective import Problem, Value, evaluate, objective
+from linclass_cli.learn.objective import Problem, Value, evaluate, objective, pack_values, unpack_values
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.solvers.newton import centred, newton
 
@@ -30,26 +31,47 @@ MOST_SHRINK, LEAST_SHRINK = 0.15, 0.5
 FIRST_TOLERANCE, SHARE = 1e-2, 0.1
 
 
-def smoothed(problem: Problem, duality_gap: float = 1e-3, max_iterations: int = 2000) -> Iterator[Iterate]:
+def smoothed(
+    problem: Problem, duality_gap: float = 1e-3, max_iterations: int = 2000, resume: State | None = None
+) -> Iterator[Iterate]:
     """Minimise the hinge to within ``duality_gap`` of the optimum, relative to the objective.
 
     Starts at W = 0, b = 0 and yields that as step 0. The last iterate has ``converged`` set when the gap is
-    proven. Without l2 there is no dual, and no proof.
+    proven. Without l2 there is no dual, and no proof. ``resume``: a snapshot, whose iterate is yielded once
+    more.
     """
     assert problem.loss == "hinge"
     k, d, l2 = problem.k, problem.part.d, problem.l2
     centre, shift = centred(problem)
     W, b = np.zeros((k, d)), np.zeros(k)
     width, inner, lower, before, idle = FIRST_WIDTH, FIRST_TOLERANCE, -np.inf, np.inf, 0
-    last = Iterate(0, W, b, objective(centre, W, b))
+    step, again = 0, None
+    if resume is None:
+        last = Iterate(0, W, b, objective(centre, W, b))
+    else:
+        tensors, facts = resume.tensors, resume.facts
+        (at,) = unpack_values(tensors, "last_")
+        last = Iterate(facts["last"], tensors["last_W"], tensors["last_b"], at)
+        width, inner, lower, before, idle, step = facts["outside"]
+        again = State(tensors, facts["newton"])
+
+    def snapshot() -> State:
+        assert one.snapshot is not None
+        newtons = one.snapshot()  # one step ahead of the last iterate that was yielded
+        tensors = {"last_W": last.W, "last_b": last.b, **pack_values([last.at], "last_")}
+        outside = [width, inner, lower, before, idle, step]
+        facts = {"newton": newtons.facts, "last": last.iteration, "outside": outside}
+        return State({**newtons.tensors, **tensors}, facts)
+
     while True:
         rough = replace(centre, width=width, l2=max(l2, LEAST_L2))
-        step = last.iteration
-        for one in newton(rough, inner, max_iterations - step, (W, b)):
+        step = last.iteration if again is None else step
+        for one in newton(rough, inner, max_iterations - step, (W, b), again):
             if step + one.iteration > last.iteration:
-                yield _outside(last, shift)
+                yield replace(_outside(last, shift), snapshot=snapshot)
                 W, b = one.W, one.b
                 last = Iterate(step + one.iteration, W, b, _exact(centre, one))
+        again = None
         if l2 > 0:
             lower = max(lower, hinge_lower_bound(centre.part, l2, W, b, width))
         short = relative(last.at.value - lower, last.at.value)
