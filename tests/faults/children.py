@@ -54,7 +54,7 @@ def run(folder: Path, *arguments: str, before: str = "") -> tuple[int, str, str]
 
 # All modules are loaded once, then the process forks: what a crowd does at once is its work, not its imports.
 _CROWD = """
-import importlib, json, os, sys
+import importlib, json, os, sys, time
 import h5py, numpy, linclass_cli, linclass_cli.commands
 for module in ("recording", "cleaning", "inventory", "data.fetch", "data.importing", "learn.crossval"):
     importlib.import_module(f"linclass_cli.{module}")
@@ -72,16 +72,27 @@ for number, command in enumerate(commands):
         sys.exit()
     children.append(child)
 os.close(begin)
+for seconds, number in json.loads(sys.argv[2]):  # of one after the other, from the last
+    time.sleep(seconds)
+    os.kill(children[number], 9)
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 print(json.dumps(codes))
 """
 
 
-def crowd(folder: Path, commands: list[tuple[str, ...]], before: str = "") -> list[tuple[int, str, str]]:
-    """Commands in a process each, which all begin at the same time: (exit code, stdout, stderr)."""
+def crowd(
+    folder: Path,
+    commands: list[tuple[str, ...]],
+    before: str = "",
+    kills: list[tuple[float, int]] | None = None,
+) -> list[tuple[int, str, str]]:
+    """Commands in a process each, which all begin at the same time: (exit code, stdout, stderr).
+
+    kills: (seconds, number of the command), one after the other: kill -9.
+    """
     script = f"import os\ngo, begin = os.pipe()\n{before}{_CROWD}"
     process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, json.dumps(commands)],
+        [sys.executable, "-W", "ignore", "-c", script, json.dumps(commands), json.dumps(kills or [])],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PACKAGE), "OPENBLAS_NUM_THREADS": "1"},
         text=True,

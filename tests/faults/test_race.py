@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -88,6 +89,36 @@ def test_sixteen_extract_train_and_clean(tmp_path, whole, locks):
         assert sum(json.loads(out)["cached"] for _, out, _ in results[:6]) >= 5
     else:
         assert 1 <= worked(tmp_path) <= 12
+
+
+@pytest.mark.slow_faults
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("locks", LOCKS)
+def test_sixteen_of_which_some_are_killed(tmp_path, whole, locks, seed):
+    """Who is not killed ends well; what the killed leave hinders nobody, and goes when it is looked for."""
+    rng = random.Random(seed)
+    train = ("train", *FEATURE, "--loss", "ridge", "--json")
+    commands = [
+        ("extract", *FEATURE),
+        train,
+        ("extract", *FEATURE, "--force"),
+        ("cache", "clean", "--yes"),
+    ] * 4
+    often = "from linclass_cli import extract, partial\npartial.SECONDS = 0\nextract.BATCH = 200\n"
+    chosen = rng.sample(range(16), 8)
+    kills = [(rng.uniform(0, 0.2), number) for number in chosen]
+    results = crowd(tmp_path, commands, LOCKS[locks] + often, kills)
+    for number, (code, _, err) in enumerate(results):
+        assert code == 0 or (code == -9 and number in chosen), (commands[number], err)
+    code, _, err = run(tmp_path, "train", *FEATURE, "--loss", "ridge", "--name", "last")
+    assert code == 0, err
+    files = [
+        *(tmp_path / "cache/features").glob("*.h5"),
+        *(tmp_path / "cache/runs/last").glob("*.safetensors"),
+    ]
+    assert {path.name: path.read_bytes() for path in files} == whole
+    assert run(tmp_path, "cache", "clean", "--yes")[0] == 0
+    assert left(tmp_path) == []
 
 
 @pytest.mark.parametrize("locks", LOCKS)

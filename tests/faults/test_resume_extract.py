@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -20,7 +24,7 @@ from linclass_cli.partial import blocks, partial_folder
 from linclass_cli.settings import resolve
 from linclass_cli.signals import farewell
 from linclass_cli.store import make_key
-from tests.faults.children import run
+from tests.faults.children import PACKAGE, run
 
 ROWS = 1800 + 348
 BATCH = 200
@@ -293,3 +297,73 @@ def test_cache_clean_says_what_it_is_and_removes_it_when_asked_to(cache):
     assert remove_rubbish(found)
     assert cache.extract() == ROWS
     assert find_rubbish(cache.path / "cache") == []
+
+
+KILLS = """
+import hashlib, os, random, signal, sys, time
+from pathlib import Path
+import h5py
+from linclass_cli import recording, settings
+from linclass_cli.data import embedded, readers
+from linclass_cli.entry import main
+add = partial.Partial.add
+def slowly(*arguments):
+    add(*arguments)
+    time.sleep(0.03)
+partial.Partial.add = slowly
+n, wanted, *command = sys.argv[1:]
+
+def start():
+    child = os.fork()
+    if child == 0:
+        sys.argv = ["linclass", *command]
+        main()
+        sys.exit()
+    return child
+
+def finished():
+    files = list(Path("cache/features").glob("*.h5"))
+    for file in files:
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == wanted
+        file.unlink()
+    return len(files)
+
+began = time.perf_counter()
+os.waitpid(start(), 0)
+whole = time.perf_counter() - began
+assert finished() == 1
+rng, done, going_on = random.Random(0), 0, 0
+for _ in range(int(n)):
+    child = start()
+    time.sleep(rng.uniform(0.3, 1.1) * whole)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    done += finished()
+    going_on += any(Path("cache/features").glob(".*.partial/*"))
+    things = sum(len(names) for _, _, names in os.walk("cache"))
+    assert things < 60, things
+print(done, going_on)
+"""
+
+
+@pytest.mark.parametrize("n", [6, pytest.param(200, marks=pytest.mark.slow_faults)])
+def test_killed_at_random_moments_it_comes_to_its_end(tmp_path, whole, n):
+    """Again and again: whatever is there after a kill is whole, or is gone on from, and does not pile up."""
+    digest = hashlib.sha256(whole).hexdigest()
+    command = (str(n), digest, "extract", *FEATURE, "--quiet")
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OFTEN + KILLS, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE), "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    done, going_on = map(int, process.stdout.splitlines()[-1].split())
+    print(n, "kills:", done, "whole files,", going_on, "times to go on from")
+    assert run(tmp_path, "extract", *FEATURE)[0] == 0
+    (file,) = (tmp_path / "cache/features").glob("*.h5")
+    assert file.read_bytes() == whole
+    if n > 50:
+        assert 5 < done < 195
+        assert going_on > 5
