@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from linclass_cli.atomic import discard
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.data.registry import DATASETS
+from linclass_cli.digest import digest
 from linclass_cli.errors import InputError
 from linclass_cli.features import (
     Extractor,
@@ -179,7 +181,7 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
     folder = partial_folder(plan.path)
     if force:
         discard(folder)
-    kept = Partial(folder, make_key(plan.meta))
+    kept = Partial(folder, lambda: _key_of_values(plan, extractor))
 
     def fill(part: str, X: Array, y: Array) -> None:
         nonlocal done, computed
@@ -204,6 +206,14 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         d = extractor.dim(plan.info.image_shape)
         write_features(plan.path, plan.meta, sizes, d, fill, learned_by(extractor))
     return computed
+
+
+def _key_of_values(plan: Plan, extractor: Extractor) -> str:
+    """The key of the features, what they have learned, and what else decides their last bit."""
+    from linclass_cli.environment import numerics
+
+    learned = {name: sha256(array.tobytes()).hexdigest() for name, array in learned_by(extractor).items()}
+    return digest({"features": make_key(plan.meta), "learned": learned, "numerics": numerics()})
 
 
 def _load_images(plan: Plan, config: Config) -> dict[str, Split]:

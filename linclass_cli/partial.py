@@ -1,9 +1,9 @@
 """The finished rows of an extraction that lasts, so that the next one need not compute them again.
 
 They lie in a folder ``features/.<name>.h5.partial``, a file for each block of rows, written whole or not at
-all. Its first line is a digest of what the rows are (the features' key, the part, which rows) and of their
-bytes; a block that does not match is not believed, and its rows are computed again. Several processes may
-keep blocks in the same folder, or one may remove it under another: blocks are only ever work saved.
+all. Its first line is a digest of what the rows are (a key, the part, which rows) and of their bytes; a block
+that does not match is not believed, and its rows are computed again. Several processes may keep blocks in the
+same folder, or one may remove it under another: blocks are only ever work saved.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,10 +47,13 @@ def blocks(folder: Path) -> Iterator[tuple[str, int, int, Path]]:
 
 
 class Partial:
-    """Keeps and finds blocks of rows. Leave its ``with`` block by an exception, and they stay."""
+    """Keeps and finds blocks of rows. Leave its ``with`` block by an exception, and they stay.
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.folder, self.key = folder, key
+    key: of all that decides the rows' values, to the last bit; asked for once there are blocks.
+    """
+
+    def __init__(self, folder: Path, key: Callable[[], str]) -> None:
+        self.folder, self._make_key = folder, key
         self.rows = 0  # of blocks that were found or written
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="linclass-partial")
         self._began = self._last = time.monotonic()
@@ -115,7 +119,11 @@ class Partial:
             return False
         return whole and line == self._digest(part, X, start, stop).encode() + b"\n"
 
+    @cached_property
+    def _key(self) -> str:
+        return self._make_key()
+
     def _digest(self, part: str, X: Array, start: int, stop: int) -> str:
-        what = hashlib.sha256(f"{self.key} {part} {start} {stop} {X.shape[1]}\n".encode())
+        what = hashlib.sha256(f"{self._key} {part} {start} {stop} {X.shape[1]}\n".encode())
         what.update(X[start:stop].data)
         return what.hexdigest()

@@ -19,11 +19,11 @@ from linclass_cli import extract as stage
 from linclass_cli import partial
 from linclass_cli.cleaning import find_rubbish, remove_rubbish
 from linclass_cli.extract import extract, plan_features, silent
+from linclass_cli.features import make_extractor
 from linclass_cli.locks import holding, lock_path
 from linclass_cli.partial import blocks, partial_folder
 from linclass_cli.settings import resolve
 from linclass_cli.signals import farewell
-from linclass_cli.store import make_key
 from tests.faults.children import PACKAGE, run
 
 ROWS = 1800 + 348
@@ -198,11 +198,26 @@ def test_a_block_that_is_not_what_was_written_is_computed_again(cache, whole, sp
 
 
 def test_blocks_of_other_features_are_not_believed(cache):
+    """Nor those of another dictionary, processor or version: they have another key."""
     cache.interrupt()
     X = np.zeros((1800, 36), np.float32)
     folder = partial_folder(cache.features)
-    assert partial.Partial(folder, "0" * 64).take("train", X) == [(0, 1800)]
-    assert partial.Partial(folder, make_key(cache.plan().meta)).take("train", X) != [(0, 1800)]
+    plan = cache.plan()
+    key = stage._key_of_values(plan, plan.extractor)
+    assert partial.Partial(folder, lambda: "0" * 64).take("train", X) == [(0, 1800)]
+    assert partial.Partial(folder, lambda: key).take("train", X) != [(0, 1800)]
+
+
+def test_the_key_of_values_follows_the_dictionary_and_the_processor(cache, monkeypatch):
+    plan, keys = cache.plan(), set()
+    patches = make_extractor("patches", filters=4, patch_samples=100)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        learned = patches.fit(rng.integers(0, 256, (30, 32, 32, 1), np.uint8))
+        keys.add(stage._key_of_values(plan, learned))
+    monkeypatch.setattr("linclass_cli.environment.processor", lambda: "another")
+    keys.add(stage._key_of_values(plan, learned))
+    assert len(keys) == 3
 
 
 def test_blocks_that_overlap_or_lie_outside_do_no_harm(cache, whole):
@@ -272,13 +287,13 @@ partial.Partial.add = killed
 
 def test_missing_spans_are_those_that_no_block_has(tmp_path):
     X = np.arange(40, dtype=np.float32).reshape(10, 4)
-    with pytest.raises(ZeroDivisionError), partial.Partial(tmp_path / "p", "key") as kept:
+    with pytest.raises(ZeroDivisionError), partial.Partial(tmp_path / "p", lambda: "key") as kept:
         kept.add("train", X, 2, 4)
         kept._writing.result()
         kept.add("train", X, 7, 9)
         kept._writing.result()
         _ = 1 / 0
-    again = partial.Partial(tmp_path / "p", "key")
+    again = partial.Partial(tmp_path / "p", lambda: "key")
     found = np.zeros_like(X)
     assert again.take("train", found) == [(0, 2), (4, 7), (9, 10)]
     assert again.rows == 4
