@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 from typing import Annotated, Any
@@ -57,6 +58,7 @@ Example: linclass download cifar10 && linclass train --loss softmax && linclass 
 
 
 _LONGEST_LINE = 1600  # characters of an error
+_DID_YOU_MEAN = re.compile(r"\. Did you mean '?([^'?]*)'?\?$")  # as Typer says it of commands
 
 
 class Program(Group):
@@ -135,6 +137,7 @@ def wrong_usage(error: Any) -> str:
         said = error.message + did_you_mean(option, flags)
         if hasattr(context.command, "commands") and option in COMMON_FLAGS:
             said = f"{error.message} here; options stand behind the command, as in `linclass train {option}`"
+    said = _DID_YOU_MEAN.sub(r"; did you mean \1?", said)
     command = context.command_path if context else "linclass"
     return f"{said}; `{command} --help` shows the usage"
 

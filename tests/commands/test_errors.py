@@ -26,7 +26,7 @@ FAST = ("--data", "textures", "--feature", "hog", "--pixels-per-cell", "16", "--
         (["train", "--l2", "abc"], 3, 'model.l2 = "abc" (from --l2): allowed is a finite number'),
         (["train", "--l2", "inf"], 3, "a finite number"),
         (["train", "--lss", "hinge"], 2, "--lss"),
-        (["tran"], 2, "Did you mean"),
+        (["tran"], 2, "did you mean train?"),
         (["train"], 4, "linclass download cifar10"),
         (["train", "--data", "cifar"], 4, "did you mean"),
         (["extract", "--data", "textures", "--pixels-per-cell", "32"], 3, "32"),

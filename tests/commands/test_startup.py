@@ -58,7 +58,7 @@ def say(forbidden, *arguments, cwd, **environment) -> subprocess.CompletedProces
         (["--version"], 0, "linclass 0."),
         (["--lss"], 2, "No such option: --lss"),
         (["train", "--lss", "softmax"], 2, "--loss"),
-        (["tran"], 2, "Did you mean 'train'"),
+        (["tran"], 2, "did you mean train?"),
     ],
 )
 def test_help_and_wrong_flags_load_nothing_slow(tmp_path, arguments, code, words):

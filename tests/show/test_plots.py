@@ -156,6 +156,12 @@ def test_runs_are_compared_by_their_intervals(tmp_path):
     left, right = figure.axes
     assert [list(line.get_xdata()) for line in left.get_lines()[::2]] == [[30, 50], [20, 60], [10, 70]]
     assert left.get_yticklabels()[0].get_text() == "a\nsoftmax, hog"
+    elsewhere = replace(runs[1], config={**runs[1].config, "data": {"name": "pets"}})
+    figure = compare_figure([runs[0], elsewhere], [(0.3, 0.5)] * 2, "t", "a")
+    assert [text.get_text().partition("\nof ")[2] for text in figure.axes[0].get_yticklabels()] == [
+        runs[0].config["data"]["name"],
+        "pets",
+    ]
     # One run has no validation part: the training accuracy is what all of them have.
     assert right.get_ylabel() == "Training accuracy (%)"
     assert len(right.get_lines()) == 2

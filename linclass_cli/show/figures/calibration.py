@@ -30,7 +30,11 @@ def calibration_figure(bins: Calibration, title: str, about: str, probable: bool
     top.set_ylabel("Accuracy")
     error = f"expected calibration error {100 * bins.error:.2f} %"
     names = ("accuracy", "confidence, the mean of the bin", "perfectly calibrated")
-    top.legend((bars, said, ideal), names, loc="best", title=error, alignment="left")
+    # Above the bars, which may stand anywhere below.
+    top.legend(
+        (bars, said, ideal), names, title=error, alignment="left",
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1.2, borderpad=0.2,
+    )  # fmt: skip
     bottom.bar(left, 100 * counts / counts.sum(), width, align="edge", color=muted(), edgecolor=paper())
     bottom.set_ylabel("Images (%)")
     bottom.set_xlabel(

@@ -21,7 +21,8 @@ def compare_figure(runs: Sequence[Run], intervals: Sequence[Interval], title: st
     on the training part where there was none. Solvers that count different steps are put over seconds.
     """
     trained = [run for run in runs if run.kind == "train"]
-    height = max(3.4, 0.42 * len(runs) + 1.6)
+    several = len({run.config["data"]["name"] for run in runs}) > 1
+    height = max(3.4, (0.6 if several else 0.42) * len(runs) + 1.6)
     figure = blank(title, about, (10.5 if trained else 6.5, height + HEADER))
     left: Any = figure.add_subplot(1, 2 if trained else 1, 1)
     # Where the colours begin again, the curves are dashed.
@@ -37,7 +38,7 @@ def compare_figure(runs: Sequence[Run], intervals: Sequence[Interval], title: st
         left.annotate(
             f"{value:.2f}", (value, row), (0, 7), textcoords="offset points", ha="center", size=FONT - 2
         )  # fmt: skip
-    left.set_yticks(range(len(runs)), [_name(run) for run in runs])
+    left.set_yticks(range(len(runs)), [_name(run, several) for run in runs])
     left.set_ylim(len(runs) - 0.5, -0.7)
     left.margins(x=0.15)
     left.set_xlabel("Test accuracy (%) with 95 % interval")
@@ -72,5 +73,7 @@ def _curves(axes: Any, runs: Sequence[Run], paint: dict[str, tuple[str, str]]) -
     axes.grid(True)
 
 
-def _name(run: Run) -> str:
-    return f"{label(run.id, 18)}\n{run.metrics['loss']}, {run.config['feature']['name']}"
+def _name(run: Run, several: bool) -> str:
+    """A run and what was fitted; where there are several datasets, to which of them."""
+    fitted = f"{label(run.id, 18)}\n{run.metrics['loss']}, {run.config['feature']['name']}"
+    return f"{fitted}\nof {label(run.config['data']['name'], 18)}" if several else fitted
