@@ -5,21 +5,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from linclass_cli.errors import InputError
+
+class Irregular(OSError):
+    """What is there is no regular file, or larger than any that is meant; ``strerror`` says which."""
 
 
 def check_regular(path: Path | str) -> None:
-    """Raise InputError unless a path leads to a regular file; ``OSError`` where it leads nowhere."""
+    """Raise :class:`Irregular` unless a path leads to a regular file; ``OSError`` where it leads nowhere."""
     _check(path, os.stat(path))  # noqa: PTH116  # paths may be texts
 
 
 def open_regular(path: Path | str) -> BinaryIO:
-    """Open a regular file to read. Raises InputError for anything else that is there, and ``OSError``."""
+    """Open a regular file to read. Raises :class:`Irregular` for anything else, and ``OSError``."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _check(path, os.fstat(handle))
@@ -30,14 +33,14 @@ def open_regular(path: Path | str) -> BinaryIO:
 
 
 def read_regular(path: Path | str, most: int) -> bytes:
-    """A regular file's bytes. Raises as :func:`open_regular`, and InputError for more than ``most`` bytes."""
+    """A regular file's bytes, ``most`` of them or fewer. Raises as :func:`open_regular`."""
     with open_regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise InputError(f"{path}: it is larger than {most:,} bytes")
+        raise Irregular(errno.EFBIG, f"it is larger than {most:,} bytes", path)
     return content
 
 
 def _check(path: Path | str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode) and os.fspath(path) != os.devnull:
-        raise InputError(f"{path}: it is no regular file")
+        raise Irregular(errno.EINVAL, "it is no regular file", path)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from linclass_cli.config import FILE_NAME, Config, config_of, leaves
-from linclass_cli.errors import InputError, MissingError, SettingsError, did_you_mean
-from linclass_cli.regular import read_regular
+from linclass_cli.errors import MissingError, SettingsError, did_you_mean
+from linclass_cli.regular import Irregular, read_regular
 from linclass_cli.sections import Setting
 
 PRESETS = Path(__file__).parent / "presets"
@@ -199,8 +199,8 @@ def _preset_path(name: str) -> Path:
 def _add_toml(given: dict[str, _Given], path: Path, source: str, rank: int) -> None:
     try:
         table = tomllib.loads(read_regular(path, _MAX_FILE_BYTES).decode())
-    except InputError as error:
-        raise SettingsError(f"{error}: that is no linclass config") from None
+    except Irregular as error:
+        raise SettingsError(f"{path} is no linclass config: {error.strerror}") from None
     except FileNotFoundError:
         raise MissingError(f"no config file {path}; `linclass config init` writes one") from None
     except OSError as error:

@@ -1,28 +1,35 @@
-"""Arrays in files, read block by block: .npy, .npz, HDF5 and idx, plain or gz. Nothing is unpickled.
+"""Arrays in files, read block by block: .npy, .npz and idx, plain or gz (`hdf5`: HDF5). Nothing is unpickled.
 
-A file is hostile until its bytes have been counted: what a header claims is not allocated before.
+A file is hostile until its bytes have been counted: what a header claims is not allocated before, and no more
+is read than so many bytes can hold.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import io
+import itertools
 import math
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.errors import InputError
+from linclass_cli.memory import require
+from linclass_cli.regular import open_regular
 
+PACKED = 1032  # times its own size that deflate can unpack to, at most (zlib.net/zlib_tech.html)
 _BLOCK = 8 << 20  # bytes of rows that are read at a time
 _IDX = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_DEPTH = 4  # of groups in HDF5
 _MOST = 1000  # arrays in a file
+_LONGEST_HEADER = 10_000  # bytes of an .npy header, as numpy has it
 
 
 @dataclass(frozen=True)
@@ -60,29 +67,47 @@ def rows_at_once(shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
     return max(1, _BLOCK // max(1, math.prod(shape[1:]) * kind.itemsize))
 
 
+def check_claim(where: str, shape: tuple[int, ...], kind: np.dtype[Any], most: int) -> None:
+    """Raise InputError where an array cannot be in the bytes that there are, ``most`` of them unpacked."""
+    claimed = math.prod(shape) * kind.itemsize
+    if claimed > most or any(side < 0 for side in shape):
+        raise InputError(
+            f"{where}: it claims to be {kind} {shape}, {claimed:,} bytes, and has at most {most:,}"
+        )
+
+
 def npy_array(path: Path) -> Stored:
     """The array of an .npy file, mapped."""
-    with readable(path, ".npy"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return sliced(str(path), array)
+    with readable(path, ".npy"), open_regular(path) as file:
+        shape, fortran, kind = _npy_header(file, str(path))
+        start = file.tell()
+        check_claim(str(path), shape, kind, os.fstat(file.fileno()).st_size - start)
+        if 0 in shape:
+            return sliced(str(path), np.empty(shape, kind))
+        return sliced(str(path), np.memmap(file, kind, "r", start, shape, "F" if fortran else "C"))
 
 
 def npz_arrays(path: Path) -> dict[str, Stored]:
     """The arrays of an .npz file, by name."""
-    with readable(path, ".npz"), zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".npy")][:_MOST]
-        return {name[:-4]: _npz_member(path, archive, name) for name in names}
+    with readable(path, ".npz"), open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        names = (name for name in archive.namelist() if name.endswith(".npy"))
+        return {name[:-4]: _npz_member(path, archive, name) for name in itertools.islice(names, _MOST)}
 
 
 def _npz_member(path: Path, archive: zipfile.ZipFile, name: str) -> Stored:
-    where = f"{path}:{name[:-4]}"
+    where, about = f"{path}:{name[:-4]}", archive.getinfo(name)
+    if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{where}: it is packed in a way that numpy does not write; save it by np.savez")
     with archive.open(name) as file:
         shape, fortran, kind = _npy_header(file, where)
+    check_claim(where, shape, kind, min(about.file_size, PACKED * about.compress_size))
     if fortran and len(shape) > 1:
 
         def blocks() -> Iterator[NDArray[Any]]:
+            # Rows lie apart from each other: it must be read whole.
+            require(f"reading {where}", {"the array": math.prod(shape) * kind.itemsize})
             with readable(path, ".npz"), np.load(path, allow_pickle=False) as arrays:
-                yield np.ascontiguousarray(arrays[name[:-4]])
+                yield from sliced(where, arrays[name[:-4]]).blocks()
 
     else:
 
@@ -95,16 +120,22 @@ def _npz_member(path: Path, archive: zipfile.ZipFile, name: str) -> Stored:
 
 
 def _npy_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, whether in Fortran's order, dtype) of what follows in the file."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, kind = np.lib.format.read_array_header_2_0(file)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise InputError(f"{where}: it is of format {version}, for structured arrays; save plain ones")
+    length = file.read(2 * version[0])
+    if int.from_bytes(length, "little") > _LONGEST_HEADER:  # before it is read
+        raise InputError(f"{where}: its header is longer than {_LONGEST_HEADER:,} bytes")
+    header = io.BytesIO(length + file.read(int.from_bytes(length, "little")))
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        shape, fortran, kind = read(header)
+    except MemoryError:  # of the parser's stack, over signs or brackets in each other
+        raise InputError(f"{where}: its header makes no sense") from None
     if kind.hasobject:
         raise InputError(f"{where}: it holds Python objects, which are not loaded; save numbers or texts")
-    return shape, fortran, kind
+    return tuple(int(side) for side in shape), fortran, kind
 
 
 def _streamed(
@@ -127,12 +158,12 @@ def _streamed(
         raise InputError(f"{where}: it goes on behind the {shape[0]:,} rows that it claims")
 
 
-def sliced(where: str, array: Any) -> Stored:
-    """An array that can be sliced: in memory, mapped, or of HDF5."""
+def sliced(where: str, array: Any, rows: int | None = None) -> Stored:
+    """An array that can be sliced: in memory, mapped, or of HDF5; ``rows``: how many at a time."""
     shape, kind = tuple(int(side) for side in array.shape), np.dtype(array.dtype)
 
     def blocks() -> Iterator[NDArray[Any]]:
-        most = rows_at_once(shape, kind)
+        most = rows or rows_at_once(shape, kind)
         for start in range(0, shape[0] if shape else 0, most):
             yield np.asarray(array[start : start + most])
 
@@ -141,11 +172,12 @@ def sliced(where: str, array: Any) -> Stored:
 
 def idx_array(path: Path) -> Stored:
     """The array of an idx file, plain or gz."""
-    with readable(path, "an idx file"), _opened(path) as file:
+    with readable(path, "an idx file"), _opened(path) as (file, most):
         shape, kind = _idx_header(file, path)
+        check_claim(str(path), shape, kind, most)
 
     def blocks() -> Iterator[NDArray[Any]]:
-        with readable(path, "an idx file"), _opened(path) as file:
+        with readable(path, "an idx file"), _opened(path) as (file, _):
             _idx_header(file, path)
             yield from _streamed(file, shape, kind, str(path))
 
@@ -166,53 +198,13 @@ def _idx_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
-            file.seek(0)
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            file.seek(0)
-            yield file
-
-
-def hdf5_arrays(path: Path) -> dict[str, Stored]:
-    """The datasets of an HDF5 file, by their paths; none that lie in other files."""
-    import h5py
-
-    with readable(path, "HDF5"), h5py.File(path, "r") as file:
-        names = list(_hdf5_names(file, "", 0))[:_MOST]
-        return {name: _hdf5_dataset(path, file[name], name) for name in names}
-
-
-def _hdf5_names(group: Any, prefix: str, depth: int) -> Iterator[str]:
-    """The datasets below a group; links to other files, and links that go round, are not followed."""
-    import h5py
-
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            continue
-        if group.get(name, getclass=True) is h5py.Dataset:
-            yield prefix + name
-        elif depth < _DEPTH and group.get(name, getclass=True) is h5py.Group:
-            yield from _hdf5_names(group[name], f"{prefix}{name}/", depth + 1)
-
-
-def _hdf5_dataset(path: Path, dataset: Any, name: str) -> Stored:
-    import h5py
-
-    where = f"{path}:{name}"
-    if dataset.is_virtual or dataset.external:
-        raise InputError(f"{where}: its values lie in other files, which are not read; save it as one file")
-    shape, kind = tuple(int(side) for side in dataset.shape or ()), np.dtype(dataset.dtype)
-    # Texts of all lengths: objects in memory, but of HDF5's own making, nothing pickled.
-    texts = h5py.check_string_dtype(kind) is not None
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        with readable(path, "HDF5"), h5py.File(path, "r") as file:
-            if kind.hasobject and not texts:
-                raise InputError(f"{where}: it holds neither numbers nor texts")
-            yield from sliced(where, file[name]).blocks()
-
-    return Stored(where, shape, kind, blocks)
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """The bytes of a file, unpacked where they begin like gzip, and how many they may be."""
+    with open_regular(path) as file:
+        size, magic = os.fstat(file.fileno()).st_size, file.read(2)
+        file.seek(0)
+        if magic != b"\x1f\x8b":
+            yield file, size
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield cast(IO[bytes], unpacked), PACKED * size

@@ -105,13 +105,23 @@ def _list_classes(part: str, classes: list[os.DirEntry[str]], root: Path, listin
 
 
 def _files(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
-    """Every file below a folder, in order; a link to a folder is not entered, and listed as bad."""
-    for entry in _entries(folder):
+    """Every file below a folder, in order; what cannot be entered, links to folders too, is listed as bad."""
+    # A stack of its own: folders may be deeper than Python calls functions.
+    inside = [iter(_entries(folder))]
+    while inside:
+        entry = next(inside[-1], None)
+        if entry is None:
+            inside.pop()
+            continue
         path = Path(entry.path)
         if entry.is_symlink() and path.is_dir():
             listing.bad.append((_origin(path, root), "it is a link to a folder, which is not followed"))
         elif entry.is_dir(follow_symlinks=False):
-            yield from _files(path, root, listing)
+            try:
+                inside.append(iter(_entries(path)))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                listing.bad.append((_origin(path, root), f"the folder cannot be read: {reason}"))
         else:
             yield path
 

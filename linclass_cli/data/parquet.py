@@ -1,4 +1,8 @@
-"""A Parquet file of vectors and labels, read batch by batch; pyarrow is the extra ``linclass[parquet]``."""
+"""A Parquet file of vectors and labels, read batch by batch; pyarrow is the extra ``linclass[parquet]``.
+
+A few bytes of Parquet can stand for any number of equal values: rows, numbers in a row and letters in a text
+are counted before they are unpacked.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linclass_cli.data.arrays import Stored, readable, sliced
+from linclass_cli.data.arrays import Stored, readable, rows_at_once, sliced
 from linclass_cli.data.labels import shown
-from linclass_cli.data.tables import Table, role_of
+from linclass_cli.data.tables import MOST_VALUES, Table, role_of
 from linclass_cli.errors import InputError, MissingError, how_to_install
+from linclass_cli.memory import require
 
 _BATCH = 4096  # rows
+_LABEL = 24  # bytes that a label takes at the least: the places of two lists and an array
+_LONGEST = 1 << 12  # characters
 # Columns that number the rows: no features.
 _NUMBERS = {"id", "index", "__index_level_0__", "unnamed: 0"}
 
@@ -35,17 +42,46 @@ def parquet_table(path: Path, rows_key: str | None, labels_key: str | None) -> T
     with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
         schema, n = file.schema_arrow, file.metadata.num_rows
         labels, split, columns = _columns(path, schema, rows_key, labels_key)
-        texts = file.read(columns=[labels]).column(0).to_pylist()
-        parts = file.read(columns=[split]).column(0).to_pylist() if split else None
-        width = _width(file, columns) if _is_list(schema.field(columns[0]).type) else len(columns)
+    require(f"reading {path}", {"labels": _LABEL * n})
+    texts = _texts(path, schema.field(labels))
+    parts = [str(part) for part in _texts(path, schema.field(split))] if split else None
+    width = _width(path, columns[0]) if _is_list(schema.field(columns[0]).type) else len(columns)
     if any(text is None for text in texts):
         raise InputError(f"{path}:{labels}: row {texts.index(None)} has no label")
     return Table(
         "",
         Stored(str(path), (n, width), np.dtype(np.float64), lambda: _blocks(path, columns, width)),
-        sliced(f"{path}:{labels}", np.array(texts)),
-        None if parts is None else sliced(f"{path}:{split}", np.array([str(part) for part in parts])),
+        sliced(f"{path}:{labels}", _array(texts)),
+        None if parts is None else sliced(f"{path}:{split}", _array(parts)),
     )
+
+
+def _texts(path: Path, field: Any) -> list[Any]:
+    """The values of a column, whatever they are. Raises InputError for texts that no label could be."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    values: list[Any] = []
+    column, kind = field.name, field.type
+    # As a dictionary: equal texts, however many and long, stand there once.
+    packed = [column] if pa.types.is_string(kind) or pa.types.is_binary(kind) else None
+    with readable(path, "Parquet"), parquet.ParquetFile(path, read_dictionary=packed) as file:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=[column]):
+            found = batch.column(0)
+            if pa.types.is_dictionary(found.type):
+                if any(len(text or "") > _LONGEST for text in found.dictionary.to_pylist()):
+                    raise InputError(f"{path}:{column}: it holds a text of over {_LONGEST:,} characters")
+                # Not one Python text for each row: rows of a class share theirs.
+                known = [*found.dictionary.to_pylist(), None]
+                values += [known[index] for index in found.indices.fill_null(-1).to_pylist()]
+            else:
+                values += found.to_pylist()
+    return values
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    """Numbers as numbers, texts as objects: one long text would make all of them as long."""
+    return np.array(values, object if any(isinstance(one, str | bytes) for one in values[:1]) else None)
 
 
 def _columns(
@@ -84,19 +120,31 @@ def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
-def _width(file: Any, columns: list[str]) -> int:
-    for batch in file.iter_batches(batch_size=1, columns=columns):
-        first = batch.column(0)[0].as_py()
-        return len(first) if first is not None else 0
+def _width(path: Path, column: str) -> int:
+    """The numbers in the list of the first row. Raises InputError for more than a vector may have."""
+    import pyarrow.parquet as parquet
+
+    with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
+        about = file.metadata
+        for group in map(about.row_group, range(about.num_row_groups)):
+            for one in map(group.column, range(group.num_columns)):
+                inside = one.path_in_schema.partition(".")[0] == column
+                if inside and one.num_values > MOST_VALUES * max(1, group.num_rows):
+                    raise InputError(
+                        f"{path}: {shown(column)} has more than {MOST_VALUES:,} numbers in a row"
+                    )
+        for batch in file.iter_batches(batch_size=1, columns=[column]):
+            first = batch.column(0)[0].as_py()
+            return len(first) if first is not None else 0
     return 0
 
 
 def _blocks(path: Path, columns: list[str], width: int) -> Iterator[NDArray[Any]]:
     import pyarrow.parquet as parquet
 
-    done = 0
+    done, most = 0, min(_BATCH, rows_at_once((1, width), np.dtype(np.float64)))
     with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
+        for batch in file.iter_batches(batch_size=most, columns=columns):
             if _is_list(batch.schema.field(0).type):
                 yield _list_block(path, batch.column(0), width, done)
             else:

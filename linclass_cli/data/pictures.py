@@ -8,10 +8,11 @@ antialiasing filter. Of an animation, the first frame counts.
 from __future__ import annotations
 
 import contextlib
-import stat
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from linclass_cli.errors import InputError, MissingError
+from linclass_cli.regular import open_regular
 
 FITS = ("crop", "pad", "stretch")
 MAX_SIDE = 1024  # pixels of a side that pictures are brought to
@@ -42,7 +44,12 @@ _UPRIGHT = {
 }
 # Pictures of more pixels are decoded one at a time, so that many threads do not need much memory.
 _LARGE = 1 << 24
-_large = threading.Lock()
+_large = threading.RLock()
+_STRIP = 1 << 22  # pixels that are converted at a time
+# Every scan of a JPEG goes over all its pixels, and takes a dozen bytes; encoders make ten.
+_MOST_SCANS = 100
+_FEW = 10**11  # pixels times bytes of a JPEG in which any number of scans is read in seconds
+_SCAN = b"\xff\xda"
 
 
 @dataclass(frozen=True)
@@ -104,10 +111,11 @@ def read_picture(path: Path, frame: Frame) -> NDArray[np.uint8]:
     with _opened(path) as image:
         side = 4 * max(frame.height, frame.width)
         with _reasons():
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(path, image.width * image.height)
             # Where a JPEG is far larger than the frame, its decoder can leave out what would be averaged.
             image.draft(None, (side, side))
-        large = image.width * image.height > _LARGE
-        with _large if large else contextlib.nullcontext():
+        with _one_at_a_time(image.width * image.height):
             with _reasons():
                 image.load()
                 upright = _upright(image)
@@ -122,15 +130,43 @@ def fit_pixels(pixels: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    with _reasons():
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("it is no regular file")
-        if status.st_size == 0:
-            raise InputError("the file is empty")
-        image = Image.open(path, formats=_formats())
-    with image:
+    with contextlib.ExitStack() as stack:
+        with _reasons():
+            file = stack.enter_context(open_regular(path))
+            head = file.read(30)
+            if not head:
+                raise InputError("the file is empty")
+            file.seek(0)
+            stack.enter_context(_one_at_a_time(_webp_pixels(head)))
+            image = stack.enter_context(Image.open(file, formats=_formats()))
         yield image
+
+
+def _one_at_a_time(pixels: int) -> AbstractContextManager[object]:
+    """Held by one thread while it reads a large picture."""
+    return _large if pixels > _LARGE else contextlib.nullcontext()
+
+
+def _webp_pixels(head: bytes) -> int:
+    """The pixels of a WebP file, whose decoder takes memory for all of them when it is opened; else 0.
+
+    By its first 30 bytes: https://developers.google.com/speed/webp/docs/riff_container.
+    """
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return (1 + int.from_bytes(head[24:27], "little")) * (1 + int.from_bytes(head[27:30], "little"))
+    if kind == b"VP8L":
+        sides = int.from_bytes(head[21:25], "little")
+        return (1 + (sides & 0x3FFF)) * (1 + (sides >> 14 & 0x3FFF))
+    return (int.from_bytes(head[26:28], "little") & 0x3FFF) * (int.from_bytes(head[28:30], "little") & 0x3FFF)
+
+
+def _check_scans(path: Path, pixels: int) -> None:
+    """Raise InputError for a JPEG of so many scans that it would be read for hours."""
+    if pixels * path.stat().st_size > _FEW and path.read_bytes().count(_SCAN) > _MOST_SCANS:
+        raise InputError(f"it is a JPEG of more than {_MOST_SCANS} scans")
 
 
 @contextlib.contextmanager
@@ -156,6 +192,7 @@ def _reasons() -> Iterator[None]:
 def _formats() -> tuple[str, ...]:
     """The formats that this Pillow can read."""
     Image.init()
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs would go to stderr
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
@@ -175,7 +212,19 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
     """The picture as grey (mode L, ITU-R 601 luma) or RGB, its alpha laid over white."""
-    wanted = "L" if channels == 1 else "RGB"
+    mode = "L" if channels == 1 else "RGB"
+    width, height = image.size
+    if width * height <= _STRIP or (image.mode == mode and "transparency" not in image.info):
+        return _converted(image, mode)
+    # In strips: on the way there are up to four copies.
+    whole, rows = Image.new(mode, image.size), max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        whole.paste(_converted(strip, mode), (0, top))
+    return whole
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode in _GREY_16:
         values: NDArray[Any] = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
@@ -188,7 +237,7 @@ def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
             straight = image.convert("RGBA")
             white = Image.new("RGBA", straight.size, "white")
             image = Image.alpha_composite(white, straight).convert("RGB")
-        return image if image.mode == wanted else image.convert("RGB").convert(wanted)
+        return image if image.mode == mode else image.convert("RGB").convert(mode)
 
 
 def _fitted(image: Image.Image, frame: Frame) -> NDArray[np.uint8]:

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from linclass_cli.data.arrays import Stored, hdf5_arrays, idx_array, npy_array, npz_arrays, readable, sliced
+from linclass_cli.data.arrays import Stored, idx_array, npy_array, npz_arrays, readable, sliced
 from linclass_cli.data.folders import Listing, list_folder
+from linclass_cli.data.hdf5 import hdf5_arrays
 from linclass_cli.data.info import Advance
 from linclass_cli.data.lists import SUFFIXES, list_pictures
 from linclass_cli.data.parquet import parquet_table
@@ -18,8 +19,10 @@ from linclass_cli.data.staging import Staged, Wish, stage_pictures
 from linclass_cli.data.tables import ROLES, Table, find_tables, stage_tables
 from linclass_cli.digest import digest
 from linclass_cli.errors import InputError, MissingError
+from linclass_cli.regular import open_regular, read_regular
 
 _VERSION = 1  # of how pictures are read: a change means that an import must be made anew
+_MOST_TEXT = 1 << 28  # bytes of a file of labels
 _IDX = re.compile(r"(.*?)[-.]idx\d[-.]ubyte(\.gz)?$", re.IGNORECASE)
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 _KINDS = "a folder of pictures by class, CSV, TSV, JSONL, .npz, .npy, HDF5, Parquet or idx"
@@ -134,7 +137,7 @@ def _arrays(path: Path, one_of_several: bool) -> dict[str, Stored]:
     name = path.stem if one_of_several else "rows"
     if suffix == ".npy":
         return {name: npy_array(path)}
-    with path.open("rb") as file:
+    with readable(path, "arrays"), open_regular(path) as file:
         magic = file.read(4)
     if idx or magic[:3] in (b"\0\0\x08", b"\0\0\x0d", b"\0\0\x0e") or magic[:2] == b"\x1f\x8b":
         return {idx[1] if idx and one_of_several else name: idx_array(path)}
@@ -148,7 +151,7 @@ def read_labels(path: Path) -> Stored:
     if _IDX.match(path.name):
         return idx_array(path)
     with readable(path, "a text with one label a line"):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path, _MOST_TEXT).decode("utf-8-sig").splitlines()
     if lines and lines[0].strip().lower() in ROLES["labels"]:
         del lines[0]
     return sliced(str(path), np.array([line.strip() for line in lines]))

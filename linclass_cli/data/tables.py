@@ -16,12 +16,14 @@ from linclass_cli.data.arrays import Stored
 from linclass_cli.data.folders import PARTS
 from linclass_cli.data.imported import mapped, require_rows
 from linclass_cli.data.info import Advance
-from linclass_cli.data.labels import class_name, label_texts, shown
+from linclass_cli.data.labels import MOST_CLASSES, class_name, label_texts, shown
 from linclass_cli.data.pictures import Frame, fit_pixels
 from linclass_cli.data.staging import Staged, Wish
 from linclass_cli.errors import InputError
+from linclass_cli.memory import require
 from linclass_cli.threads import Spans, in_chunks
 
+_LONGEST = 1 << 14  # bytes of a label in an array of texts
 MOST_VALUES = 1 << 24  # of a vector: more are a mistake, or a lie
 # What arrays are called, in the order in which their words are looked for: "label_names" are names.
 ROLES = {
@@ -133,6 +135,8 @@ def stage_tables(tables: list[Table], wish: Wish, file: Path, advance: Advance) 
     labels: list[str] = []
     parts: list[str] = []
     for table in tables:
+        _check_lengths(table)
+    for table in tables:
         labels += _labels(table)
         parts += _parts(table)
     first = tables[0].rows
@@ -156,34 +160,54 @@ def stage_tables(tables: list[Table], wish: Wish, file: Path, advance: Advance) 
     return Staged(rows, labels, parts, [], fit=wish.fit)
 
 
-def _labels(table: Table) -> list[str]:
-    n = table.rows.shape[0] if table.rows.shape else 0
-    where = table.labels.where
-    labels = table.labels.whole()
-    texts = label_texts(labels, where)
-    if n == 0 and table.rows.shape:
-        raise InputError(f"{table.rows}: expected rows and a label for each, found no rows")
-    if len(texts) != n or n == 0:
+def _check_lengths(table: Table) -> None:
+    """Raise InputError unless there is a label, and perhaps a part, for every row; before any is read."""
+    rows, labels = table.rows, table.labels
+    n = rows.shape[0] if rows.shape else 0
+    if n == 0 and rows.shape:
+        raise InputError(f"{rows}: expected rows and a label for each, found no rows")
+    if math.prod(labels.shape[1:]) != 1 or not labels.shape:
+        raise InputError(f"{labels.where}: expected one label a row, found an array of shape {labels.shape}")
+    if labels.shape[0] != n:
         raise InputError(
-            f"{where}: {len(texts):,} labels for {n:,} rows of {table.rows}; every row wants one"
+            f"{labels.where}: {labels.shape[0]:,} labels for {n:,} rows of {rows}; every row wants one"
         )
-    if table.names is not None and labels.dtype.kind in "iu":
-        names = [class_name(str(name), table.names.where) for name in label_texts(table.names.whole(), where)]
-        if labels.min() < 0 or labels.max() >= len(names):
-            raise InputError(f"{where}: labels from {labels.min()} to {labels.max()} for {len(names)} names")
-        return [names[int(text)] for text in texts]
-    return texts
+    if table.split is not None and table.split.shape[:1] != (n,):
+        raise InputError(f"{table.split}: expected train, test or val for each of {n:,} rows")
+    if table.names is not None and math.prod(table.names.shape) > MOST_CLASSES:
+        raise InputError(f"{table.names}: these are no names of classes")
+
+
+def _texts(stored: Stored) -> list[str]:
+    """What an array of labels says, row by row."""
+    n, size = math.prod(stored.shape), stored.kind.itemsize
+    if size > _LONGEST:
+        raise InputError(f"{stored.where}: texts of {size:,} bytes each are no labels")
+    require(f"reading {stored.where}", {"labels": n * (2 * size + 8)})
+    return label_texts(stored.whole(), stored.where)
+
+
+def _labels(table: Table) -> list[str]:
+    texts = _texts(table.labels)
+    if table.names is None or table.labels.kind.kind not in "iu":
+        return texts
+    names = [class_name(name, table.names.where) for name in _texts(table.names)]
+    numbers = [int(text) for text in texts]
+    if min(numbers) < 0 or max(numbers) >= len(names):
+        raise InputError(
+            f"{table.labels.where}: labels from {min(numbers)} to {max(numbers)} for {len(names)} names"
+        )
+    return [names[number] for number in numbers]
 
 
 def _parts(table: Table) -> list[str]:
     if table.split is None or table.part:
         return [table.part] * table.rows.shape[0]
-    texts = [text.lower() for text in label_texts(table.split.whole(), table.split.where)]
+    texts = [text.lower() for text in _texts(table.split)]
     unknown = sorted(set(texts) - set(PARTS))
-    if unknown or len(texts) != table.rows.shape[0]:
+    if unknown:
         raise InputError(
-            f"{table.split.where}: expected train, test or val for each of {table.rows.shape[0]:,} rows, "
-            f"found {len(texts):,} values, {', '.join(unknown[:5]) or 'all known'}"
+            f"{table.split.where}: expected train, test or val for each row, found {', '.join(unknown[:5])}"
         )
     return [PARTS[text] for text in texts]
 

@@ -21,8 +21,8 @@ from typing import IO, cast
 from linclass_cli.atomic import disk_errors, new_file
 from linclass_cli.data.manifest import Advance
 from linclass_cli.data.registry import MemberSpec
-from linclass_cli.errors import IntegrityError, MissingError, ResourceError
-from linclass_cli.regular import open_regular
+from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError
+from linclass_cli.regular import Irregular, open_regular
 
 _BLOCK = 1 << 20
 EXTRA = 64 << 20  # bytes of an unpacked archive that may be something else: headers, licences, label names
@@ -69,6 +69,8 @@ def _opened(path: Path, mend: str) -> Iterator[IO[bytes]]:
         raw = open_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"there is no {path}; {mend}") from None
+    except Irregular as error:
+        raise InputError(f"{path}: {error.strerror}; {mend}") from None
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror or error}; {mend}") from error
     with raw:

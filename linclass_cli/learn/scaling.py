@@ -13,6 +13,7 @@ from linclass_cli.learn.losses import Array
 from linclass_cli.threads import Spans, in_chunks
 
 _BLOCK_ROWS = 2048
+_SMALLEST = float(np.finfo(np.float32).tiny)  # a spread below has no inverse that float32 can hold
 
 
 @dataclass(frozen=True)
@@ -87,5 +88,5 @@ def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
         spread = np.sqrt(_columns(_square_block, X, rows, mean).sum(axis=0) / len(rows))
     else:
         spread = _columns(_reach_block, X, rows, mean).max(axis=0)
-    constant = spread <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    constant = spread <= np.maximum(1e-12 * np.abs(mean), _SMALLEST)
     return Scaling(mean, 1.0 / np.where(constant, np.maximum(np.abs(mean), 1.0), spread))

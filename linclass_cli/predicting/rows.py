@@ -41,7 +41,9 @@ def _csv(batch: Batch, classes: tuple[str, ...], in_row: int) -> str:
     cells = zip(*columns, strict=True)
     empty = ("",) * len(columns)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
+    # A return alone is no line end to the writer, and is one to those who read.
+    returns = any("\r" in (path.path if isinstance(path, Failed) else path) for path in batch.paths)
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(
         (path.path, *empty) if isinstance(path, Failed) else (path, *next(cells)) for path in batch.paths
     )
     return text.getvalue()

@@ -80,22 +80,21 @@ def _matching(pattern: str, suffixes: tuple[str, ...]) -> Stream:
 
 def _below(folder: str, suffixes: tuple[str, ...]) -> Stream:
     """The files of a folder, then those of its folders; hidden ones and links to folders are passed over."""
-    folders = []
-    try:
-        with os.scandir(folder) as entries:
-            inside = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        yield Failed(folder, f"the folder cannot be read: {(error.strerror or str(error)).lower()}")
-        return
-    for entry in inside:
-        if entry.name.startswith("."):
+    waiting = [folder]  # not by calls: folders may be deeper than Python calls functions
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Failed(folder, f"the folder cannot be read: {(error.strerror or str(error)).lower()}")
             continue
-        if entry.is_dir(follow_symlinks=False):
-            folders.append(entry.path)
-        elif entry.name.lower().endswith(suffixes):
-            yield entry.path
-    for one in folders:
-        yield from _below(one, suffixes)
+        shown = [entry for entry in inside if not entry.name.startswith(".")]
+        folders = [entry.path for entry in shown if entry.is_dir(follow_symlinks=False)]
+        waiting += reversed(folders)
+        for entry in shown:
+            if not entry.is_dir(follow_symlinks=False) and entry.name.lower().endswith(suffixes):
+                yield entry.path
 
 
 def _listed(stdin: BinaryIO, suffixes: tuple[str, ...]) -> Stream:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from linclass_cli.data.arrays import Stored, npy_array, npz_arrays, readable
+from linclass_cli.errors import InputError, ResourceError
 from linclass_cli.predicting.sources import Failed
+from linclass_cli.regular import open_regular
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _ROWS = 4096
@@ -18,35 +22,33 @@ _NAMES = ("X", "x", "features", "vectors", "embeddings")
 
 def read_vectors(path: str, d: int) -> Iterator[tuple[list[str], Array] | Failed]:
     """The rows of a file as names ``path[i]`` and vectors float32 (m, d), thousands at a time; or why not."""
-    try:
-        X = _open(path)
-        if X.ndim == 1:
-            X = X[None]
-        if X.ndim != 2 or X.shape[1] != d or X.dtype.kind not in "fiu":
-            yield Failed(path, f"it holds {X.dtype} {X.shape}; the model wants numbers (n, {d})")
-            return
-        for first in range(0, len(X), _ROWS):
-            rows = np.asarray(X[first : first + _ROWS], np.float32)
-            yield [f"{path}[{first + i}]" for i in range(len(rows))], rows
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         yield Failed(path, "there is no such file", missing=True)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        yield Failed(path, f"it cannot be read as a file of vectors: {error}")
+        return
+    try:
+        stored = _stored(Path(path))
+        if stored.shape[-1:] != (d,) or len(stored.shape) > 2 or stored.kind.kind not in "fiu":
+            raise InputError(f"it holds {stored.kind} {stored.shape}; the model wants numbers (n, {d})")
+        done = 0
+        for block in stored.blocks() if len(stored.shape) == 2 else [stored.whole()[None]]:
+            for first in range(0, len(block), _ROWS):
+                with np.errstate(over="ignore"):  # what float32 cannot hold has no scores, which is told
+                    rows = np.asarray(block[first : first + _ROWS], np.float32)
+                yield [f"{path}[{done + first + i}]" for i in range(len(rows))], rows
+            done += len(block)
+    except (InputError, ResourceError, OSError) as error:
+        reason = str(getattr(error, "strerror", None) or error).removeprefix(path).lstrip(": ")
+        yield Failed(path, reason)
 
 
-def _open(path: str) -> Array:
-    """The array of a file, mapped where it can be; nothing is unpickled."""
-    with open(path, "rb") as file:  # noqa: PTH123
-        if file.read(2) == b"PK":
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                return _chosen(arrays)
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _chosen(arrays: Any) -> Array:
-    """The array of vectors among several."""
-    names = [name for name in _NAMES if name in arrays.files] or arrays.files
+def _stored(path: Path) -> Stored:
+    """The array of vectors of a file. Raises InputError where it is not clear which it is, and OSError."""
+    with readable(path, "a file of vectors"), open_regular(path) as file:
+        zipped = file.read(2) == b"PK"
+    if not zipped:
+        return npy_array(path)
+    arrays = npz_arrays(path)
+    names = [name for name in _NAMES if name in arrays] or list(arrays)
     if len(names) != 1 and not set(names) & set(_NAMES):
-        raise ValueError(f"it holds {', '.join(arrays.files) or 'nothing'}: call the vectors X")
-    return np.asarray(arrays[names[0]])
+        raise InputError(f"it holds {', '.join(arrays) or 'nothing'}: call the vectors X")
+    return arrays[names[0]]
