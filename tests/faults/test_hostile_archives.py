@@ -18,7 +18,7 @@ from tests.data.conftest import IDX_MEMBERS, MEMBERS, Page, assert_tiny_is_whole
 
 SIZE = len(MEMBERS["a_1.bin"])
 END = bytes(1024)
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def padded(content: bytes) -> bytes:

@@ -23,7 +23,7 @@ from linclass_cli.data import parquet as reader
 RNG = np.random.default_rng(0)
 Y = np.arange(60) % 3
 X = RNG.normal(size=(60, 5)) + np.eye(3, 5)[Y] * 6
-SECONDS = 20.0
+SECONDS = 60.0
 SENTINEL = "unpickled"
 
 

@@ -23,7 +23,7 @@ from linclass_cli.errors import InputError
 from tests.faults.children import start
 
 FRAME = Frame(8, 8, 3)
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
