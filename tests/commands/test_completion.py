@@ -163,7 +163,7 @@ def asked(shell: str, *words: str) -> dict[str, str]:
         (["train", "--loss", "="], ["softmax", "hinge", "squared-hinge", "ridge"]),
         (["train", "--loss=hi"], ["hinge"]),
         (["train", "--l2", "1", "--loss", "hi"], ["hinge"]),
-        (["train", "--feature", "hog+"], ["hog+hue", "hog+pixels"]),
+        (["train", "--feature", "hog+p"], ["hog+pixels", "hog+patches"]),
         (["train", "--preset", ""], ["course"]),
         (["download", "cifar"], ["cifar10", "cifar100"]),
         (["evaluate", "beta", "--data", "pe"], ["pets"]),
