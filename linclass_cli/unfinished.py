@@ -95,6 +95,7 @@ class Kept(Journal):
     def __init__(self, root: Path, key: Callable[[], str], unit: str, notice: Callable[[str], None]) -> None:
         self.root, self.unit = root, unit
         self.count = 0  # of the lines that are on the disk
+        self._kept = False  # whether a state is
         self._key, self._notice = key, notice
         self._lines: list[tuple[str, dict[str, Any]]] = []
         self._state: tuple[str, State] | None = None
@@ -111,10 +112,11 @@ class Kept(Journal):
     def state(self, part: str = "") -> State | None:
         return self._state[1] if self._state and self._state[0] == part else None
 
-    def keep(self, line: dict[str, Any], snapshot: Snapshot | None, part: str = "") -> None:
+    def keep(self, line: dict[str, Any] | None, snapshot: Snapshot | None, part: str = "") -> None:
         if self._lost:
             return
-        self._waiting.append(json.dumps([part, line], separators=(",", ":")) + "\n")
+        if line is not None:
+            self._waiting.append(json.dumps([part, line], separators=(",", ":")) + "\n")
         if snapshot is None or time.monotonic() < self._due:
             return
         try:
@@ -134,8 +136,8 @@ class Kept(Journal):
                 return
             if resume and (self.folder / STATE).exists():
                 self._read()
-                kept = f"{self.count:,} {self.unit} are done"
-                self._notice(f"going on where a fit stopped: {kept} (--no-resume starts afresh)")
+                done = f": {self.count:,} {self.unit} are done" if self.count else ""
+                self._notice(f"going on where a fit stopped{done} (--no-resume starts afresh)")
                 return
         except (LinclassError, OSError) as error:
             self._notice(f"starting afresh, what a fit has left here cannot be used: {error}")
@@ -143,8 +145,10 @@ class Kept(Journal):
 
     def left(self) -> str:
         """What an interrupt leaves, in words."""
-        going_on = f"{self.count:,} {self.unit} are kept; the same command goes on from there"
-        return going_on if self.count else FINISHED
+        if not self._kept:
+            return FINISHED
+        done = f"{self.count:,} {self.unit} are kept" if self.count else "what was begun is kept"
+        return f"{done}; the same command goes on from there"
 
     def finish(self) -> None:
         """All is done: nothing is left."""
@@ -152,7 +156,7 @@ class Kept(Journal):
             self._clear()
             discard(self.folder)
             remove_if_empty(self.root)
-        self.count = 0
+        self.count, self._kept = 0, False
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -198,6 +202,7 @@ class Kept(Journal):
         }
         write_bytes(self.folder / STATE, _seal(state.tensors, about))
         self._size, self._sha256, self.count, self._waiting = size, sha256, count, []
+        self._kept = True
         now = time.monotonic()
         self._due = now + max(SECONDS, (now - began) / SHARE)
 
@@ -211,7 +216,7 @@ class Kept(Journal):
         self._lines = [(part, line) for part, line in map(json.loads, content.splitlines())]
         self._state = about["part"], State(tensors, about["facts"])
         self._size, self._sha256, self.count = about["bytes"], sha256, about["lines"]
-        self.seconds = about["seconds"]
+        self.seconds, self._kept = about["seconds"], True
 
     def _clear(self) -> None:
         with suppress(OSError):

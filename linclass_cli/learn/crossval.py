@@ -12,7 +12,7 @@ import numpy as np
 from linclass_cli.class_weights import load_weighting
 from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
-from linclass_cli.learn.cells import Cell, Progress, Solved, fold_cells, iterates, make_cell
+from linclass_cli.learn.cells import Cell, Progress, Solved, make_cell
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.journal import EMPTY, Journal, Recalled, Snapshot, State
 from linclass_cli.learn.losses import Array
@@ -20,6 +20,7 @@ from linclass_cli.learn.objective import Part, known
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.learn.temperature import fit_temperature, part_scores
+from linclass_cli.learn.ways import fold_cells, iterates
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Features
 
@@ -81,11 +82,12 @@ def cross_validate(
     cells, resume = [Cell(**line) for line in journal.lines()], journal.state()
     kept: list[Solved] = []
     if resume is not None:
-        kept = _unpack(cells, resume) if config.model.calibrate else []
+        kept = _unpack(cells, resume) if cells and config.model.calibrate else []
         yield Recalled(list(cells))
     weighting = load_weighting(config.model.class_weight, classes)
     for event in fold_cells(features, fold_of, k, config, weighting, resume):
         if isinstance(event, Progress):
+            journal.keep(None, _snapshot(event.snapshot, kept))
             yield event
             continue
         cells.append(event.cell)

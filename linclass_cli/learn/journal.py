@@ -1,7 +1,7 @@
 """What a long computation leaves as it goes, so that another process can go on from there to the same bits.
 
-A computation is lines of its history, in an order that is always the same, and behind some of them a state
-from which the rest follows. Where they are kept is not known here.
+A computation is lines of its history, in an order that is always the same, and here and there a state from
+which the rest follows. Where they are kept is not known here.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Journal:
         """The state behind the last of all lines, if it is the part's."""
         return None
 
-    def keep(self, line: dict[str, Any], snapshot: Snapshot | None, part: str = "") -> None:
-        """Add a line; with ``snapshot`` the computation could go on behind it."""
+    def keep(self, line: dict[str, Any] | None, snapshot: Snapshot | None, part: str = "") -> None:
+        """Add a line, if there is one; with ``snapshot`` the computation could go on from here."""
 
 
 EMPTY = Journal()

@@ -16,13 +16,14 @@ import numpy as np
 from linclass_cli.class_weights import Weighting, load_weighting
 from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
-from linclass_cli.learn.cells import Cell, Progress, fold_cells, iterates
+from linclass_cli.learn.cells import Cell, Progress
 from linclass_cli.learn.crossval import choose, chosen_l2, cross_validate, fold_rows
 from linclass_cli.learn.fit import held_part, make_problem
 from linclass_cli.learn.journal import EMPTY, Journal, Recalled, State
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.metrics import wilson_interval
 from linclass_cli.learn.objective import evaluate
+from linclass_cli.learn.ways import fold_cells, iterates
 from linclass_cli.runs import Outcome
 from linclass_cli.store import Block, Features
 
@@ -74,6 +75,7 @@ def nested_cross_validate(
         resume = journal.state(str(fold))
         for event in fold_cells(inside, inner_folds, k, config, weighting, resume):
             if isinstance(event, Progress):
+                journal.keep(None, event.snapshot, str(fold))
                 yield Inner(fold, event)
                 continue
             cells.append(event.cell)

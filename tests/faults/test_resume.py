@@ -26,7 +26,7 @@ from tests.faults.children import run
 SMALL = {"data.name": "textures", "feature.pixels_per_cell": 16, "feature.cells_per_block": 2}
 SGD = {**SMALL, "solver.name": "sgd", "solver.momentum": 0.5, "solver.epochs": 12, "solver.decay": 0.1}
 SHORT = {"solver.epochs": 3}
-# Every way of `learn.cells`, what is around it, and solvers that start where the last one ended.
+# Every way of `learn.ways`, what is around it, and solvers that start where the last one ended.
 WAYS = {
     "together": {"model.loss": "softmax"},
     "together, calibrated": {"model.loss": "softmax", "model.calibrate": True},
@@ -155,7 +155,7 @@ def test_cross_validation_goes_on_to_the_same_bits(place, often, monkeypatch, wa
         with pytest.raises(Killed):
             place.fit(settings, f"stopped{stop_at}", stop_at=stop_at)
         left = unfinished_folder(place.path).exists()
-        assert left or stop_at == 2
+        assert left or (stop_at == 2 and "together" not in way)
         again, found = place.fit(settings, f"stopped{stop_at}")
         assert found == whole
         assert bool(place.said) == left

@@ -96,7 +96,7 @@ PHASES = {
     "train, reading": (("train", *RIDGE), "linclass_cli.recording:follow", FINISHED),
     "train, fitting": (("train", *RIDGE), "linclass_cli.learn.fit:evaluate", FINISHED),
     "train, writing": (("train", *RIDGE), "linclass_cli.atomic_folders:rename", FINISHED),
-    "cv": (("cv", *RIDGE), "linclass_cli.learn.cells:relative", FINISHED),
+    "cv": (("cv", *RIDGE), "linclass_cli.learn.ways:relative", FINISHED),
     "plot": (("plot", "r"), "linclass_cli.show.plots:render", FINISHED),
     "predict": (("predict", "r", "photos"), "linclass_cli.predicting.stream:read_pictures", FINISHED),
     "predict --out": (
