@@ -15,10 +15,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES, count_correct, loss_rows
 from linclass_cli.learn.metrics import log_probabilities, places
 from linclass_cli.learn.objective import Part, Problem, evaluate, objective
-from linclass_cli.learn.scaling import Scaling
+from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.threads import use_threads
 from tests import naive
 
@@ -164,6 +165,28 @@ def test_the_number_of_threads_changes_no_bit(case):
             assert evaluate(problem.part, problem.loss, W, b) == (at.mean_loss, at.accuracy)
         results.append((at.value, at.accuracy, at.dW.tobytes(), at.db.tobytes()))
     assert results[0] == results[1] == results[2]
+
+
+@given(problems(), st.integers(2, 5), st.sampled_from(["standard", "range"]))
+def test_what_folds_share_is_what_each_has_alone(case, folds, kind):
+    """In any cut of the rows into folds, also where a fold has no image of a class, or one row."""
+    problem, W, b = case
+    X, y, k = problem.part.X, problem.part.y, problem.k
+    assume(len(y) >= folds)
+    fold_of = np.random.default_rng(len(y)).permutation(np.arange(len(y)) % folds)
+    W = np.broadcast_to(np.where(W > 0, 0.1, -0.1), (folds, *W.shape))  # as features are scaled to about 1
+    trained = [np.flatnonzero(fold_of != fold) for fold in range(folds)]
+    scalings = [fit_scaling(kind, X, rows) for rows in trained]
+    shared = FoldProblems(
+        X, y, fold_of, np.arange(folds), scalings, problem.loss, np.full(folds, 0.1), k, 0
+    ).values(np.arange(folds), W, np.tile(b, (folds, 1)))
+    for fold, (rows, scaling, one) in enumerate(zip(trained, scalings, shared, strict=True)):
+        own = replace(problem, part=Part(X, rows, y[rows], scaling), l2=0.1)
+        alone = objective(own, W[fold], b)
+        assert one.value == pytest.approx(alone.value, rel=1e-4)
+        held = np.flatnonzero(fold_of == fold)
+        loss, _ = evaluate(Part(X, held, y[held], scaling), problem.loss, W[fold], b)
+        assert one.held[0] == pytest.approx(loss, rel=1e-4, abs=1e-5)
 
 
 @given(seeds, st.integers(2, 30), st.integers(1, 30), st.integers(-1000, 1000), dtypes)
