@@ -33,8 +33,11 @@ LEAST = 0.01
 
 
 def relative(gap: float | None, objective: float) -> float | None:
-    """A distance to the optimum as a share of the objective; None where there is no bound."""
-    return None if gap is None or not np.isfinite(gap) else gap / max(abs(objective), LEAST)
+    """A distance to the optimum as a share of the objective; None where there is no bound.
+
+    Where rounding has put the lower bound above the objective, 0.
+    """
+    return None if gap is None or not np.isfinite(gap) else max(gap, 0.0) / max(abs(objective), LEAST)
 
 
 def gap_bound(problem: Problem, at: Value, W: Array, b: Array) -> float | None:

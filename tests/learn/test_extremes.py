@@ -128,6 +128,7 @@ def assert_ends_well(start, case):
 @example(Case("outlier", 30, "standard", ("squared-hinge", "newton")))
 @example(Case("outlier", 30, "none", ("ridge", "closed"), seed=3))
 @example(Case("constant", 30, "standard", ("softmax", "lbfgs"), dtype=np.float64))
+@example(Case("constant", 0, "standard", ("hinge", "lbfgs"), n=16, d=1, k=2, rare=True))
 @example(Case("nearly constant", 30, "standard", ("ridge", "lbfgs"), dtype=np.float64))
 @given(cases())
 def test_a_fit_ends_well(case):
