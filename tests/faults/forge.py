@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,15 @@ Tree = dict[str, bytes | None]  # what stands under which name; None: a folder
 class Result:
     """How a command ended: its exit code (negative: a signal), what it said, and its steps.
 
-    A step is what, path, target and, where they are recorded, what was flushed or removed.
+    A step is what, path, target and, where they are recorded, what was flushed or removed; ``changed``, then,
+    are the paths that Python says it has written, renamed, made or removed.
     """
 
     code: int
     out: str
     err: str
     steps: list[list[Any]]
+    changed: list[str] = field(default_factory=list)
 
     @property
     def error(self) -> str:

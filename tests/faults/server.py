@@ -59,6 +59,20 @@ class Fault:
         return None
 
 
+def watch_changes(changed: set[str]) -> None:
+    """Gather the paths that Python itself says it opens for writing, renames, makes or removes."""
+    names = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
+
+    def hook(event: str, given: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR)
+        # Names inside of a folder that is being removed come with the folder's handle.
+        inside = event in ("os.remove", "os.rmdir") and given[1] != -1
+        if (writes or event in names) and not isinstance(given[0], int) and not inside:
+            changed.add(str(Path(os.fsdecode(given[0])).absolute()))
+
+    sys.addaudithook(hook)
+
+
 def keep_a_kernel() -> None:
     """A kernel compiled and kept in the folder ``kernels``, as by a command on a new machine."""
     from linclass_cli.compilation import COMPILATION
@@ -75,6 +89,7 @@ def keep_a_kernel() -> None:
 def child(request: dict[str, Any], out: int, err: int, report: int) -> None:
     """Become the command; never returns."""
     code = 1
+    changed: set[str] = set()
     fault = Fault(
         request.get("kind", ""), request.get("at", 0), request.get("errno", 0), request.get("record", False)
     )
@@ -94,6 +109,8 @@ def child(request: dict[str, Any], out: int, err: int, report: int) -> None:
             os.setgid(request["user"])
             os.setuid(request["user"])
         atomic.observers.append(fault)
+        if fault.record:
+            watch_changes(changed)
         sys.argv = ["linclass", *request["arguments"]]
         if request["arguments"] == ["keep-a-kernel"]:
             keep_a_kernel()
@@ -109,7 +126,7 @@ def child(request: dict[str, Any], out: int, err: int, report: int) -> None:
         sys.stderr.flush()
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         with os.fdopen(report, "w") as file:
-            json.dump(fault.steps, file)
+            json.dump([fault.steps, sorted(changed)], file)
         os._exit(code)
 
 
@@ -132,11 +149,13 @@ class Child:
         out, err = (self._read(reader) for reader in self.readers)
         os.lseek(self.report, 0, os.SEEK_SET)
         report = self._read(self.report)
+        steps, changed = json.loads(report or "[[], []]")
         return {
             "code": os.waitstatus_to_exitcode(status),
             "out": out,
             "err": err,
-            "steps": json.loads(report or "[]"),
+            "steps": steps,
+            "changed": changed,
         }
 
     @staticmethod

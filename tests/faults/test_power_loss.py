@@ -21,6 +21,10 @@ def survive(bench: Bench, writer: Writer, flushes: bool) -> int:
     first, before, bad = tree(folder), snapshot(writer, folder), damaged(folder)
     (whole,) = bench.forge.run_all([writer.request(folder, bench.sources, bench.address, record=True)])
     assert whole.code == 0, whole.err
+    announced = {str(folder / path) for _, *paths, _ in whole.steps for path in paths if path}
+    changed = {path for path in whole.changed if path.startswith(f"{folder}/")}
+    assert changed
+    assert changed <= announced, "written, and not by linclass_cli.atomic"
     after, made, states = snapshot(writer, folder), record(first, folder, whole.steps, flushes), 0
     for state in (*outages(made, seed=0), outage(made, made.steps)):
         after_outage = Path(f"{folder}-{states}")
