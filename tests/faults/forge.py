@@ -90,7 +90,7 @@ def make_sources(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for number, name in enumerate(("cat", "dog")):
         (folder / "pictures" / name).mkdir(parents=True)
-        for index in range(12):
+        for index in range(6):
             pixels = rng.integers(0, 128, (8, 8, 3), np.uint8) + 120 * number
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "pictures" / name / f"{index}.png")
     shutil.copytree(folder / "pictures", folder / "other")

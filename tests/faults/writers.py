@@ -94,6 +94,11 @@ WRITERS = [
 ]
 
 
+# One for each way to write: a folder, members, features, a run, a file, several kinds at once.
+EVERY_WAY = (
+    *("import over", "download --from", "extract", "train", "export new", "predict --out", "kernel"),
+    "cache repair",
+)
 DISPENSABLE = {"cache/datasets/tiny/duplicates.json"}  # what is found out again when it is not there
 
 
