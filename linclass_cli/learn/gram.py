@@ -24,13 +24,14 @@ _RIDGE = 1e-5
 def gram(part: Part) -> Array:
     """X'X / m of the scaled features of a part: float64 (d, d); of more than MOST_EIGEN features float32.
 
-    Of more than MOST_FACTOR features only the diagonal, float64 (d,).
+    Only the diagonal, float64 (d,), of more than MOST_FACTOR features, and of more than MOST_EIGEN that have
+    fewer rows: factors cost d³ / 3, which is hundreds of passes over so few.
     """
     if part.d <= MOST_EIGEN:
         X = scaled(part, slice(None))
         return np.asarray(X.T @ X, np.float64) / part.m
     tiles = (scaled(part, slice(start, start + _ROWS)) for start in range(0, part.m, _ROWS))
-    if part.d <= MOST_FACTOR:
+    if part.d <= min(MOST_FACTOR, part.m):
         return _lower(tiles, part.d) / np.float32(part.m)
     diagonal = np.zeros(part.d)
     for X in tiles:  # with so many features a copy of all rows would be as large as X

@@ -194,6 +194,16 @@ def test_newton_with_many_features(monkeypatch, loss):
     assert diagonal.iteration >= best.iteration
 
 
+def test_few_rows_of_many_features_are_not_factorised(monkeypatch):
+    """A factor would cost more than all passes together; newton ends by the diagonal."""
+    monkeypatch.setattr(gram, "MOST_EIGEN", 10)
+    for rows, dimensions in ((40, 1), (60, 2)):
+        X, y = blobs(rows, 50, 3, dtype=np.float64)
+        part = plain_part(X, y)
+        assert gram.gram(part).ndim == dimensions
+        assert solve(newton, Problem(part, "softmax", 1e-3, 3), gap=1e-6).converged
+
+
 def test_factors_serve_strengths_that_are_near(monkeypatch):
     """Nine strengths; with room for few factors the nearest one serves, and the inverse is about the same."""
     rng = np.random.default_rng(0)
