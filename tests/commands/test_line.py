@@ -131,7 +131,7 @@ def test_demo_runs_the_whole_line(linclass):
     assert len(answer["plot"]["files"]) == 3
     assert all(Path(file).is_file() for file in answer["plot"]["files"])
     table = linclass("demo").out
-    assert "validation" in table
+    assert "hog features of textures" in table
     assert "run6" in table
     assert "cv.png" in table
 
