@@ -259,7 +259,7 @@ def test_a_known_description_is_damaged_or_says_what_the_registry_says(tmp_path,
 def test_kept_rows_of_an_extraction(tmp_path):
     path = tmp_path / ".x.partial" / f"train-{0:012}-{3:012}"
     X = np.arange(15, dtype=np.float32).reshape(3, 5)
-    partial = Partial(path.parent, "key")
+    partial = Partial(path.parent, lambda: "key")
     partial._write([("train", X, 0, 3)])
     assert partial.take("train", np.empty_like(X)) == []
     size = path.stat().st_size
