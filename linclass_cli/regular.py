@@ -35,8 +35,10 @@ def open_regular(path: Path | str) -> BinaryIO:
 def read_regular(path: Path | str, most: int) -> bytes:
     """A regular file's bytes, ``most`` of them or fewer. Raises as :func:`open_regular`."""
     with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        # Room for what is there: read(most) would take room for as much as there may be.
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, most) + 1)
+    if max(size, len(content)) > most:
         raise Irregular(errno.EFBIG, f"it is larger than {most:,} bytes", path)
     return content
 

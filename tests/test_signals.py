@@ -11,6 +11,15 @@ import pytest
 
 from linclass_cli.signals import FINISHED, Stopped, at_work, farewell, unwinding
 
+
+@pytest.fixture(autouse=True)
+def interrupts():
+    """Where the tests run in a script's background, SIGINT is ignored: not in these."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
