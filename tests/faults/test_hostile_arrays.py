@@ -340,7 +340,9 @@ def test_parquet_with_pickled_types_is_not_unpickled(linclass):
     fields = [pa.field("emb", LISTS, metadata=EXTENSION), pa.field("label", pa.int64(), metadata=EXTENSION)]
     table = pa.Table.from_arrays([pa.array(X.tolist()), pa.array(Y)], schema=pa.schema(fields))
     parquet.write_table(table, "a.parquet")
-    assert linclass("import", "a.parquet", "--name", "emb").code == 0
+    result = linclass("import", "a.parquet", "--name", "emb")
+    # Newer versions of pyarrow read what is in it without its type, older ones refuse it.
+    assert result.code == 0 or (result.code == 3 and "pickle-based deserialization" in result.error)
     assert not Path(SENTINEL).exists()
 
 

@@ -249,7 +249,9 @@ def test_large_webp_files_are_opened_one_at_a_time(tmp_path, monkeypatch):
 
 def save(path: Path, number: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(number).integers(0, 256, (9, 9, 3), np.uint8)).save(path)
+    pixels = np.random.default_rng(number).integers(0, 256, (9, 9, 3), np.uint8)
+    with path.open("wb") as file:  # older versions of Pillow ask for the whole path, which may be too long
+        Image.fromarray(pixels).save(file, path.suffix[1:].upper())
 
 
 def photos(n: int = 6) -> None:
