@@ -21,13 +21,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.errors import InputError, LinclassError, ResourceError
-from linclass_cli.temporary import left_over, make_name, real_path
+from linclass_cli.disk_errors import disk_errors
+from linclass_cli.errors import InputError
+from linclass_cli.temporary import left_over, make_name
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_ELSEWHERE = "choose another place by --cache-dir or --out"
 _ZEROS = 8 << 20  # bytes written at a time
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 # Called with the kind of step, the path, and where that goes in a rename or an exchange; for tests.
@@ -41,39 +39,6 @@ def step(what: str, path: Path, target: Path | None = None) -> None:
     """
     for observer in observers:
         observer(what, path, target)
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path, need: int | None = None) -> Iterator[None]:
-    """Turn an ``OSError`` met while writing ``path`` into a one-line :class:`ResourceError`.
-
-    ``need`` is the number of bytes that the file wants, where it is known.
-    """
-    try:
-        yield
-    except LinclassError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ENOMEM:
-            raise MemoryError from error
-        raise ResourceError(_explain(error, real_path(path), need)) from error
-
-
-def _explain(error: OSError, path: Path, need: int | None) -> str:
-    wants = f" it needs {need / 1e6:.1f} MB;" if need else ""
-    if error.errno in _FULL:
-        return f"no space left to write {path}:{wants} free some, or {_ELSEWHERE}"
-    if error.errno == errno.EFBIG:
-        return f"{path} is larger than a file may be here:{wants} `ulimit -f` shows and raises the limit"
-    if error.errno in _DENIED:
-        why = (error.strerror or str(error)).lower()
-        return f"cannot write {path}: {why}; change its permissions, or {_ELSEWHERE}"
-    if error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}:
-        return (
-            f"cannot write {path}: a file stands where a folder is needed, or the other way round; "
-            f"move it away, or {_ELSEWHERE}"
-        )
-    return f"cannot write {path}: {error.strerror or error}"
 
 
 def make_folder(path: Path) -> None:

@@ -9,16 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from linclass_cli.atomic import (
-    discard,
-    disk_errors,
-    flush,
-    make_folder,
-    new_folder,
-    rename,
-    step,
-    temporary_name,
-)
+from linclass_cli.atomic import discard, flush, make_folder, new_folder, rename, step, temporary_name
+from linclass_cli.disk_errors import disk_errors
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _MEANWHILE, _TRIES = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}, 100

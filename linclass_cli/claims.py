@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from linclass_cli.atomic import disk_errors, make_folder, new_folder, remove_if_empty
+from linclass_cli.atomic import make_folder, new_folder, remove_if_empty
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import InputError
 from linclass_cli.temporary import UNTOUCHED_SECONDS
 

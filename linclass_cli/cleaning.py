@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from linclass_cli.atomic import discard, disk_errors, remove
+from linclass_cli.atomic import discard, remove
 from linclass_cli.data.manifest import describe_dataset
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import IntegrityError, LinclassError, MissingError
 from linclass_cli.locks import is_held, lock_path, remove_unheld
 from linclass_cli.partial import blocks

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from linclass_cli.atomic import discard, disk_errors, make_folder, remove, step
+from linclass_cli.atomic import discard, make_folder, remove, step
+from linclass_cli.disk_errors import disk_errors
 
 _AGAIN = 0.1  # seconds between two looks; a wait in the kernel might not hear an interrupt that comes first
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linclass_cli.atomic import disk_errors, remove, write_new
+from linclass_cli.atomic import remove, write_new
 from linclass_cli.atomic_folders import leave_name, replacing_folder
 from linclass_cli.claims import NAME, check_name, runs_folder
 from linclass_cli.digest import digest
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.environment import environment
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError, at_cache, did_you_mean
 from linclass_cli.seal import seal, unseal

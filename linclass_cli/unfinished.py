@@ -22,16 +22,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.atomic import (
-    append,
-    discard,
-    disk_errors,
-    make_folder,
-    remove,
-    remove_if_empty,
-    write_bytes,
-)
+from linclass_cli.atomic import append, discard, make_folder, remove, remove_if_empty, write_bytes
 from linclass_cli.claims import runs_folder
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import IntegrityError, LinclassError
 from linclass_cli.learn.journal import Journal, Snapshot, State
 from linclass_cli.safetensors import dump, parse

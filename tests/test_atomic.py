@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from linclass_cli import atomic, atomic_folders
-from linclass_cli.atomic import disk_errors, new_file, replacing, write_bytes, write_json
+from linclass_cli.atomic import new_file, replacing, write_bytes, write_json
 from linclass_cli.atomic_folders import place_folder, replacing_folder, scratch_folder
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import InputError, ResourceError
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from linclass_cli.atomic import disk_errors, make_folder, remove, step, temporary_name
+from linclass_cli.atomic import make_folder, remove, step, temporary_name
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.locks import is_held
 
 

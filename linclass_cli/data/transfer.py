@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from linclass_cli.atomic import disk_errors, step, write_json
+from linclass_cli.atomic import step, write_json
 from linclass_cli.data.manifest import Advance, sha256_of
 from linclass_cli.data.parts import (
     notes_path,
@@ -29,6 +29,7 @@ from linclass_cli.data.parts import (
     start_over,
 )
 from linclass_cli.data.web import Answer, ask
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import IntegrityError, ResourceError
 
 _BLOCK = 1 << 16  # small, so that progress is seen at 55 kB/s too

@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from linclass_cli.atomic import disk_errors, new_file
+from linclass_cli.atomic import new_file
 from linclass_cli.data.manifest import Advance
 from linclass_cli.data.registry import MemberSpec
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError
 from linclass_cli.regular import Irregular, open_regular
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.atomic import disk_errors
+from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import MissingError, how_to_install
 
 
