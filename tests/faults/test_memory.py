@@ -34,7 +34,7 @@ def attempt(folder: Path, mega: int, *command: str) -> int:
     code, out, err = run(folder, *command, "--quiet", before=limited(mega))
     assert code in (0, 6), (mega, code, err)
     if code == 6:
-        assert out == ""
+        assert out == "" or command[0] == "predict"  # whose rows go out as they come
         assert err.startswith("error: "), (mega, err)
         assert err.count("\n") == 1, (mega, err)
         assert "memory" in err
@@ -89,7 +89,7 @@ def test_train_in_steps_of_address_space(made):
     ids=lambda command: "-".join(command[:1] + command[-2:]),
 )
 def test_every_command_in_small_steps(made, command):
-    """From what Python needs to start, to what is enough: a process every 5 MiB."""
+    """From what Python needs to start, to what is enough: a process every 10 MiB."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -101,7 +101,7 @@ def test_every_command_in_small_steps(made, command):
             Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(
                 made / f"photos/{label}/{i}.png"
             )
-    codes = [attempt(made, size, *command) for size in [*range(15, 800, 5), 2000]]
+    codes = [attempt(made, size, *command) for size in [*range(15, 800, 10), 2000]]
     assert codes[0] == 6
     assert codes[-1] == 0
 
