@@ -20,6 +20,7 @@ from linclass_cli.memory import Left, is_shortage, physical, require, spilling
 from linclass_cli.settings import resolve
 from linclass_cli.store import load_features, write_features
 from tests.faults.children import run
+from tests.faults.tally import tried
 
 FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 MB = 10**6
@@ -39,6 +40,7 @@ def attempt(folder: Path, mega: int, *command: str) -> int:
         assert err.count("\n") == 1, (mega, err)
         assert "memory" in err
     assert not list(folder.rglob("*.tmp"))
+    tried("a limit of address space")
     return code
 
 

@@ -19,6 +19,7 @@ from linclass_cli.errors import InputError, ResourceError
 from linclass_cli.locks import holding, is_held, remove_unheld
 from tests.data.conftest import MEMBERS, make_tar
 from tests.faults.children import LOCKS_THAT_LOCK_NOTHING, NO_LOCKS, crowd, end, run, start
+from tests.faults.tally import tried
 
 LOCKS = {"locks": "", "none": NO_LOCKS, "idle": LOCKS_THAT_LOCK_NOTHING}
 FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
@@ -41,6 +42,7 @@ def together(folder: Path, commands: list[tuple[str, ...]], before: str) -> list
     for command, (code, _, err) in zip(commands, results, strict=True):
         assert code == 0, (command, err)
         assert "Traceback" not in err
+    tried("processes at the same cache at once", len(commands))
     return results
 
 
@@ -119,9 +121,11 @@ def test_sixteen_of_which_some_are_killed(tmp_path, whole, locks, seed):
     assert {path.name: path.read_bytes() for path in files} == whole
     assert run(tmp_path, "cache", "clean", "--yes")[0] == 0
     assert left(tmp_path) == []
+    tried("processes at the same cache at once", len(commands))
+    tried("kill -9 of one of many at the same cache", len(kills))
 
 
-@pytest.mark.parametrize("locks", LOCKS)
+@pytest.mark.parametrize("locks", ["locks", "idle"])
 def test_eight_download_the_same(tmp_path, locks):
     """From an archive on the disk; a dataset of a few bytes stands in for a known one."""
     archive = tmp_path / "tiny.tar.gz"
@@ -145,7 +149,7 @@ fetch.unpack_tar = note(fetch.unpack_tar)
         assert sorted(json.loads(out)["cached"] for _, out, _ in results) == [False] + [True] * 7
 
 
-@pytest.mark.parametrize("locks", LOCKS)
+@pytest.mark.parametrize("locks", ["locks", "none"])
 def test_eight_import_the_same(tmp_path, locks):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "points.npz", X=rng.normal(size=(60, 4)), y=np.arange(60) % 3)

@@ -25,6 +25,7 @@ from linclass_cli.partial import blocks, partial_folder
 from linclass_cli.settings import resolve
 from linclass_cli.signals import farewell
 from tests.faults.children import PACKAGE, run
+from tests.faults.tally import tried
 
 ROWS = 1800 + 348
 BATCH = 200
@@ -379,6 +380,7 @@ def test_killed_at_random_moments_it_comes_to_its_end(tmp_path, whole, n):
     assert run(tmp_path, "extract", *FEATURE)[0] == 0
     (file,) = (tmp_path / "cache/features").glob("*.h5")
     assert file.read_bytes() == whole
+    tried("kill -9 at a random moment of an extraction", n)
     if n > 50:
         assert 5 < done < 195
         assert going_on > 5
