@@ -17,7 +17,7 @@ import numpy as np
 
 from linclass_cli import kernel_cache
 from linclass_cli.compilation import COMPILATION
-from linclass_cli.machine_code import link
+from linclass_cli.machine_code import MachineCode, link
 from linclass_cli.memory import leave_room
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,15 +86,17 @@ class Kernel:
 
     def _load(self, name: str) -> Callable[..., Any] | None:
         code = kernel_cache.find(name)
-        if code is None:
-            return None
+        linked = code and self._link(code)
+        if linked:
+            COMPILATION.cached += 1
+        return linked or None
+
+    def _link(self, code: MachineCode) -> Callable[..., Any] | None:
         leave_room(_TO_LINK)
         try:
-            linked = link(self.function, code)
+            return link(self.function, code)
         except (ImportError, AttributeError, KeyError, RuntimeError):  # Numba is not as we know it
             return None
-        COMPILATION.cached += 1
-        return linked
 
     def _compile(self, name: str | None, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         if COMPILATION.begins is not None:
@@ -106,9 +108,12 @@ class Kernel:
         compiled, code = compile_for(dispatcher(self.function, fast=self.fast, inner=False), arguments)
         COMPILATION.compiled += 1
         COMPILATION.seconds += time.perf_counter() - began
-        if name and code:
-            kernel_cache.keep(name, code)
-        return compiled
+        if not name or not code:
+            return compiled
+        kernel_cache.keep(name, code)
+        # What Numba has at hand may call another copy of an inner kernel, which adds in another order than
+        # the code that later processes load: the last bits would not be theirs.
+        return self._link(code) or compiled
 
 
 def _look(value: Any) -> Any:

@@ -175,6 +175,28 @@ def test_numba_is_loaded_only_to_compile(tmp_path):
     assert [process.stderr for process in said] == ["", ""]
 
 
+TO_THE_LAST_BIT = """
+import hashlib, sys
+import numpy as np
+from linclass_cli.features.patches_kernels import pool_responses
+rng = np.random.default_rng(0)
+S, high = rng.normal(size=(2 * 28 * 28, 50)).astype(np.float32), rng.normal(size=50).astype(np.float32)
+out = np.zeros((2, 4, 2, 50), np.float32)
+pool_responses(S, 2, 28, 28, 0, 28, 2, False, high, high - 1, 0, out)
+print(hashlib.sha256(out.tobytes()).hexdigest(), "numba" in sys.modules)
+"""
+
+
+def test_the_process_that_compiles_has_the_numbers_of_those_that_load(tmp_path):
+    """A kernel whose inner kernel adds in any order: two copies of that may do it in two."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", TO_THE_LAST_BIT]
+    said = [subprocess.run(command, env=environment, capture_output=True, text=True).stdout for _ in range(2)]
+    (first, compiled), (second, loaded) = (text.split() for text in said)
+    assert (compiled, loaded) == ("True", "False")
+    assert first == second
+
+
 def assign(x, y):
     x[:, :2] = y
 
