@@ -6,6 +6,7 @@ Never NaN, a traceback or a warning; and what a scaling takes away changes no bi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig
 from linclass_cli.errors import InputError
+from linclass_cli.learn import gram
 from linclass_cli.learn.cells import Cell
 from linclass_cli.learn.crossval import cross_validate, fold_rows
 from linclass_cli.learn.fit import train
@@ -140,6 +142,15 @@ def test_a_fit_ends_well(case):
 @given(cases().filter(lambda case: case.way != ("softmax", "sgd")))
 def test_a_cross_validation_ends_well(case):
     assert_ends_well(cross_validate, case)
+
+
+@pytest.mark.parametrize("most_factor", [0, 1000], ids=["diagonal", "factor"])
+@a_few
+@given(cases().filter(lambda case: case.way[1] in ("newton", "smoothed")))
+def test_newton_ends_well_as_with_many_features(most_factor, case):
+    with mock.patch.multiple(gram, MOST_EIGEN=0, MOST_FACTOR=most_factor):
+        assert_ends_well(train, case)
+        assert_ends_well(cross_validate, case)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared-hinge", "ridge"])
