@@ -188,6 +188,8 @@ def web() -> Iterator[Web]:
             log.append(seen)
             page = pages.get(self.path, Page(b"nothing here", status=404))
             seen.status = page.failures.pop(0) if page.failures else page.status
+            # Before the answer begins: the next request may come while this one's thread still is at work.
+            most = page.break_after.pop(0) if page.break_after else None
             body, extra = page.content, {}
             match = re.fullmatch(r"bytes=(\d+)-", seen.range or "")
             valid = not seen.if_range or seen.if_range == page.etag
@@ -206,8 +208,7 @@ def web() -> Iterator[Web]:
                 if text:
                     self.send_header(name, text)
             self.end_headers()
-            if page.break_after:
-                body = body[: page.break_after.pop(0)]
+            body = body[:most]
             self.wfile.write(body)
             seen.sent = len(body)
             self.close_connection = True
