@@ -13,6 +13,7 @@ from pathlib import Path
 from linclass_cli.atomic import make_folder, new_folder, remove_if_empty
 from linclass_cli.disk_errors import disk_errors
 from linclass_cli.errors import InputError
+from linclass_cli.names import check_portable
 from linclass_cli.temporary import UNTOUCHED_SECONDS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -46,6 +47,7 @@ def claim(cache: Path, name: str | None) -> Iterator[str]:
         claimed = _claim_next(folder)
     else:
         check_name(name)
+        check_portable(name, "run")
         claimed = name
         with disk_errors(folder / name):
             try:

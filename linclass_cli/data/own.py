@@ -25,6 +25,7 @@ from linclass_cli.errors import (
     at_cache,
     did_you_mean,
 )
+from linclass_cli.names import check_portable
 from linclass_cli.seal import unseal
 
 SOURCES = "sources.json"
@@ -65,6 +66,7 @@ def check_dataset_name(name: str) -> None:
             f"--name {name[:40]!r} is no name for a dataset: 1 to 64 letters, digits, dots, dashes and "
             "underscores, the first a letter or digit"
         )
+    check_portable(name, "dataset")
     if name.lower() in DATASETS:
         raise InputError(f"--name {name}: that is the name of a known dataset; choose another")
 
