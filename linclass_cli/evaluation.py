@@ -19,7 +19,7 @@ from linclass_cli.learn.metrics import (
     places,
     wilson_interval,
 )
-from linclass_cli.runs import Model
+from linclass_cli.model import Model
 from linclass_cli.scoring import Scored
 
 TOPS = (1, 2, 3, 5, 10)
@@ -34,18 +34,23 @@ def has_probabilities(model: Model) -> bool:
     return model.loss == "softmax" or model.calibrated
 
 
+def check_finite(scored: Scored) -> Scored:
+    """The same. Raises InputError where scores are not finite."""
+    if not np.isfinite(scored.scores).all():
+        raise InputError(f"{scored.run.id} gives scores that are not finite on {scored.config.data.name}")
+    return scored
+
+
 def evaluate(scored: Scored) -> dict[str, Any]:
     """The numbers of a run, as JSON-able values.
 
     log_loss, ece and calibration are None where the model has no probabilities. Raises InputError where there
     are no images, or scores are not finite.
     """
-    y, scores, model = scored.y, scored.scores, scored.model
+    y, scores, model = scored.y, check_finite(scored).scores, scored.model
     n, k = scores.shape
     if n == 0:
         raise InputError(f"{scored.config.data.name} has no test images: there is nothing to evaluate on")
-    if not np.isfinite(scores).all():
-        raise InputError(f"{scored.run.id} gives scores that are not finite on {scored.config.data.name}")
     place = places(scores, y)
     correct = int((place == 0).sum())
     confusion = confusion_matrix(y, scores.argmax(axis=1), k)

@@ -12,7 +12,7 @@ import numpy as np
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.errors import InputError
-from linclass_cli.evaluation import evaluate, has_probabilities, run_calibration
+from linclass_cli.evaluation import check_finite, evaluate, has_probabilities, run_calibration
 from linclass_cli.learn.metrics import Calibration, confusion_matrix, log_probabilities
 from linclass_cli.runs import Run
 from linclass_cli.scoring import Scored
@@ -53,7 +53,7 @@ class Evidence:
 
     @cached_property
     def scored(self) -> Scored:
-        return self._score(self.run)
+        return check_finite(self._score(self.run))
 
     @property
     def config(self) -> Config:

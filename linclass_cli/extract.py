@@ -17,6 +17,7 @@ from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.data.registry import DATASETS
 from linclass_cli.digest import digest
 from linclass_cli.errors import InputError
+from linclass_cli.feature_check import check_features
 from linclass_cli.features import (
     Extractor,
     describe_extractor,
@@ -150,7 +151,7 @@ def _require_memory(plan: Plan, d: int) -> None:
 
 
 def _cached(plan: Plan, began: float) -> Extracted:
-    features = load_features(plan.path, plan.meta)
+    features = _load(plan)
     return _report(plan, features.d, time.perf_counter() - began, None)
 
 
@@ -250,7 +251,15 @@ def obtain_features(
         what = "" if plan.info.kind == "vectors" else f"{describe_feature(plan.meta)} "
         notice(f"no {what}features of {config.data.name} in the store yet: extracting them first")
         extract(plan, config, advance, notice=notice)
-    return plan, load_features(plan.path, plan.meta)
+    return plan, _load(plan)
+
+
+def _load(plan: Plan) -> Features:
+    """The planned features, verified, of the dataset's rows and classes."""
+    features, info = load_features(plan.path, plan.meta), plan.info
+    sizes = {"train": info.n_train, "test": info.n_test}
+    check_features(features, sizes, plan.extractor.dim(info.image_shape), len(info.classes))
+    return features
 
 
 def _report(plan: Plan, d: int, seconds: float, rate: float | None) -> Extracted:

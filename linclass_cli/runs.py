@@ -14,7 +14,7 @@ import datetime
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,37 +25,17 @@ from linclass_cli.digest import digest
 from linclass_cli.disk_errors import disk_errors
 from linclass_cli.environment import environment
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError, at_cache, did_you_mean
+from linclass_cli.record_check import check_record
+from linclass_cli.regular import read_regular
 from linclass_cli.seal import seal, unseal
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from linclass_cli.model import Model
 
 FORMAT = 2  # 1 had a digest of its values instead of its bytes, and is read as well
 FILES = {"history.jsonl", "model.safetensors"}
-_LEARNED = "feature."
-
-
-@dataclass(frozen=True)
-class Model:
-    """A linear classifier: scores = ((x - mean) * factor) W' + bias.
-
-    weight float32 (k, d), bias float32 (k,), mean and factor float64 (d,), classes: k names. Probabilities
-    are softmax(scores / temperature); ``calibrated``: the temperature was fitted, to images not trained on.
-    ``learned``: what its feature learned from the training images, float32, by name (`features.learned_by`).
-    """
-
-    weight: Array
-    bias: Array
-    mean: Array
-    factor: Array
-    classes: tuple[str, ...]
-    loss: str
-    feature_key: str
-    temperature: float = 1.0
-    calibrated: bool = False
-    learned: dict[str, Array] = field(default_factory=dict)
+_SUM = re.compile("[0-9a-f]{64}")
+_LARGEST = {"run.json": 1 << 26, "history.jsonl": 1 << 30, "model.safetensors": 1 << 36}  # bytes
 
 
 @dataclass(frozen=True)
@@ -108,10 +88,12 @@ def save_run(
 
 def record_files(outcome: Outcome) -> dict[str, bytes]:
     """The files of a record beside run.json: name → content."""
+    from linclass_cli.model import dump_model
+
     lines = [json.dumps(line, separators=(",", ":"), allow_nan=False) for line in outcome.history]
     return {
         "history.jsonl": "".join(line + "\n" for line in lines).encode(),
-        "model.safetensors": _dump_model(outcome.model),
+        "model.safetensors": dump_model(outcome.model),
     }
 
 
@@ -121,9 +103,11 @@ def load_run(cache: Path, name: str) -> Run:
     path = runs_folder(cache) / name
     record = _read_record(path, name, cache)
     _read_file(path, record, "model.safetensors")
-    history = []
-    for line in _read_file(path, record, "history.jsonl").decode().splitlines():
-        history.append(json.loads(line))
+    content = _read_file(path, record, "history.jsonl")
+    try:
+        history = parse_history(content, record)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path} is no record that linclass can use: {error}; {_drop(path)}") from error
     return run_of(record, path, history)
 
 
@@ -144,26 +128,15 @@ def run_of(record: dict[str, Any], path: Path, history: list[dict[str, Any]]) ->
 
 def load_model(cache: Path, name: str) -> Model:
     """Read and verify the model of a run; raises as :func:`load_run`."""
-    from linclass_cli import safetensors  # with numpy, which a list of runs does not wait for
+    from linclass_cli.model import parse_model  # with numpy, which a list of runs does not wait for
 
     check_name(name)
     path = runs_folder(cache) / name
     content = _read_file(path, _read_record(path, name, cache), "model.safetensors")
-    tensors, metadata = safetensors.parse(content, str(path / "model.safetensors"))
-    return Model(
-        weight=tensors["weight"],
-        bias=tensors["bias"],
-        mean=tensors["mean"],
-        factor=tensors["factor"],
-        classes=tuple(json.loads(metadata["classes"])),
-        loss=metadata["loss"],
-        feature_key=metadata["feature_key"],
-        temperature=float(metadata.get("temperature", 1.0)),
-        calibrated="temperature" in metadata,
-        learned={
-            name.removeprefix(_LEARNED): array for name, array in tensors.items() if name.startswith(_LEARNED)
-        },
-    )
+    try:
+        return parse_model(content, str(path / "model.safetensors"))
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}; {_drop(path)}") from error
 
 
 def list_runs(cache: Path) -> list[str]:
@@ -216,25 +189,9 @@ def _missing(cache: Path, name: str) -> MissingError:
     return MissingError(f"no run {name} in {runs_folder(cache)}{did_you_mean(name, known)}{there}")
 
 
-def _dump_model(model: Model) -> bytes:
-    from linclass_cli import safetensors
-
-    tensors = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
-    tensors |= {_LEARNED + name: array for name, array in model.learned.items()}
-    metadata = {
-        "classes": json.dumps(list(model.classes)),
-        "loss": model.loss,
-        "feature_key": model.feature_key,
-        "scores": "((x - mean) * factor) @ weight.T + bias",
-    }
-    if model.calibrated:
-        metadata |= {"temperature": repr(model.temperature), "probabilities": "softmax(scores / temperature)"}
-    return safetensors.dump(tensors, metadata)
-
-
 def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
     try:
-        record = parse_record((path / "run.json").read_bytes())
+        record = parse_record(read_regular(path / "run.json", _LARGEST["run.json"]))
     except (FileNotFoundError, NotADirectoryError):
         if name in every_run(cache):
             raise IntegrityError(f"{path / 'run.json'} is missing from the record; {_mend(path)}") from None
@@ -248,6 +205,13 @@ def _read_record(path: Path, name: str, cache: Path) -> dict[str, Any]:
     return record
 
 
+def parse_history(content: bytes, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of ``history.jsonl``. Raises ValueError or RecursionError where they, or the record, lie."""
+    history = [json.loads(line) for line in content.decode().splitlines()]
+    check_record(record, history)
+    return history
+
+
 def parse_record(content: bytes) -> dict[str, Any]:
     """What ``run.json`` says. Raises ValueError, or what else nonsense gives, where it is damaged."""
     try:
@@ -256,14 +220,15 @@ def parse_record(content: bytes) -> dict[str, Any]:
         record, made = json.loads(content), 1
         if record.pop("digest") != digest(record):
             raise
-    if record["format"] != made or set(record["files"]) != FILES:
+    sums = record["files"]
+    if record["format"] != made or set(sums) != FILES or not all(map(_SUM.fullmatch, sums.values())):
         raise ValueError("not a run's record")
     return record
 
 
 def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
     try:
-        content = (path / file).read_bytes()
+        content = read_regular(path / file, _LARGEST[file])
     except FileNotFoundError:
         raise IntegrityError(f"{path / file} is missing from the record; {_mend(path)}") from None
     except OSError as error:
@@ -279,3 +244,7 @@ def _read_file(path: Path, record: dict[str, Any], file: str) -> bytes:
 
 def _mend(path: Path) -> str:
     return f"`linclass cache repair {path.name}{at_cache(path.parent.parent)}` says whether it can be mended"
+
+
+def _drop(path: Path) -> str:
+    return f"`linclass runs remove {path.name}{at_cache(path.parent.parent)}` removes it"

@@ -18,6 +18,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _MAX_HEADER = 1 << 24
+# What a header of nonsense makes Python raise.
+_NONSENSE = ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError
 
 
 def dump(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
@@ -42,7 +44,7 @@ def parse(content: bytes, what: str) -> tuple[dict[str, Array], dict[str, str]]:
     """(tensors, metadata) of a file's bytes; IntegrityError, naming ``what``, for anything malformed."""
     try:
         return _parse(content)
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
+    except (*_NONSENSE, struct.error) as error:
         raise IntegrityError(f"{what} is not a safetensors file that linclass can read: {error}") from error
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.config import Config, config_of
+from linclass_cli.config import Config, config_of, leaves
 from linclass_cli.errors import InputError
 from linclass_cli.extract import Advance, obtain_features, plan_features, silent
 from linclass_cli.jit import kernel
 from linclass_cli.memory import require
-from linclass_cli.runs import Model, Run, load_model, load_run
+from linclass_cli.model import Model
+from linclass_cli.runs import Run, load_model, load_run
 from linclass_cli.store import feature_bytes
 from linclass_cli.threads import Spans, in_chunks
 
@@ -47,10 +48,23 @@ def run_config(run: Run, cache_dir: str, data: str | None = None) -> Config:
         values["data.name"] = data
     try:
         return config_of(values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
+        if data is not None and _wrong_key({"data.name": data}):
+            raise InputError(f"--data {data[:40]!r} is no name of a dataset") from error
         raise InputError(
-            f"the config of {run.id} is not one that this version understands: {error}"
+            f"the config of {run.id} is not one that this version understands: see its {_wrong_key(values)}"
         ) from error
+
+
+def _wrong_key(values: dict[str, Any]) -> str:
+    """The first key that is not known, or has an impossible value; empty without one."""
+    settings = dict(leaves())
+    for key, value in values.items():
+        try:
+            settings[key].check(value)
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return key
+    return ""
 
 
 @kernel(fast=True)

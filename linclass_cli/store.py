@@ -15,6 +15,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,7 +29,8 @@ import numpy as np
 from linclass_cli.atomic import allocate, replacing, step
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, at_cache
-from linclass_cli.features import FEATURES, make_extractor
+from linclass_cli.features import make_extractor
+from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.threads import available
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,6 +42,7 @@ _CHUNK = 8 << 20  # bytes a digest is taken of at a time
 _PAGE = 4096
 _PARTS = ("train", "test")
 _LEARNED = "learned/"
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # a name of a dataset, a feature or a parameter
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def load_features(path: Path, meta: dict[str, Any]) -> Features:
         raise MissingError(f"no features {path.name} in {path.parent}; `linclass extract` computes them")
     features = open_features(path, meta)
     if features.meta != meta:
-        raise _damaged(path, "it holds the features of something else than its name says", meta)
+        raise damaged(path, "it holds the features of something else than its name says", meta)
     return features
 
 
@@ -146,16 +151,17 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     """
     try:
         # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
+        check_regular(path)
         pages = np.memmap(path, np.uint8, "c")
     except ValueError:
-        raise _damaged(path, "the file is empty", meta) from None
+        raise damaged(path, "the file is empty", meta) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}") from error
     header = _parse_header(path, pages[:_HEADER].tobytes(), len(pages), meta)
     meta = meta or header["meta"]
     found = _digest_behind_header(pages)
     if found != header["digest"]:
-        raise _damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
+        raise damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
     views = {name: _view(pages, place) for name, place in header["places"].items()}
     train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in _PARTS)
     learned = {name.removeprefix(_LEARNED): view for name, view in views.items() if name.startswith(_LEARNED)}
@@ -171,7 +177,7 @@ def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
 
 def read_header(path: Path) -> dict[str, Any] | None:
     """The header of a feature file: meta, places, size, digest; None where it is damaged."""
-    with contextlib.suppress(IntegrityError, OSError), path.open("rb") as file:
+    with contextlib.suppress(IntegrityError, OSError), open_regular(path) as file:
         return _parse_header(path, file.read(_HEADER), path.stat().st_size)
     return None
 
@@ -225,32 +231,46 @@ def _write_header(pages: np.memmap[Any, Any], meta: dict[str, Any], places: dict
 
 def _parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | None = None) -> dict[str, Any]:
     if len(header) < _HEADER or not header.startswith(_MAGIC):
-        raise _damaged(path, "it does not begin as a feature file of linclass", meta)
+        raise damaged(path, "it does not begin as a feature file of linclass", meta)
     body = header[_LINE:]
     if header[len(_MAGIC) : _LINE] != hashlib.sha256(body).hexdigest().encode() + b"\n":
-        raise _damaged(path, "its header does not match its digest", meta)
+        raise damaged(path, "its header does not match its digest", meta)
     # Whoever made a file with matching digests may still lie in it: nothing may reach outside its bytes.
     try:
         parsed: dict[str, Any] = json.loads(body.rstrip(b"\0"))
         if parsed["size"] != size:
-            raise _damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
+            raise damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
         widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in _PARTS}
         for name, place in parsed["places"].items():
             item, dims = (8, 1) if name.endswith("/labels") else (4, 2)
             numbers = [*place["shape"], place["offset"]]
-            sound = all(type(x) is int and x >= 0 for x in numbers) and len(place["shape"]) == dims
-            count = int(np.prod(place["shape"], dtype=object))
-            if not sound or place["offset"] % item or place["offset"] + count * item > size:
+            sound = all(type(x) is int and 0 <= x <= size for x in numbers) and len(place["shape"]) == dims
+            if not sound:
+                raise ValueError
+            end = place["offset"] + math.prod(place["shape"]) * item
+            if place["offset"] % item or end > size:
                 raise ValueError
         for part in _PARTS:
             X, y = parsed["places"][f"{part}/features"], parsed["places"][f"{part}/labels"]
             if X["shape"][0] != y["shape"][0]:
                 raise ValueError
-        if len(widths) != 1 or not isinstance(parsed["digest"], str) or not isinstance(parsed["meta"], dict):
+        if len(widths) != 1 or not isinstance(parsed["digest"], str):
             raise ValueError
+        _check_meta(parsed["meta"])
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        raise _damaged(path, "its header makes no sense", meta) from None
+        raise damaged(path, "its header makes no sense", meta) from None
     return parsed
+
+
+def _check_meta(meta: dict[str, Any]) -> None:
+    """Raise ValueError, or what else nonsense gives, unless it names a dataset and a feature."""
+    dataset, feature, params = meta["dataset"], meta["feature"], dict(meta["feature"]["params"])
+    names = (dataset["name"], feature["name"], *params)
+    if not all(_WORD.fullmatch(name) for name in names) or not isinstance(dataset["digest"], str):
+        raise ValueError
+    if not all(isinstance(value, bool | int | float | str) for value in params.values()):
+        raise ValueError
+    canonical_json(meta)  # its key can be made: every number is finite
 
 
 def describe_feature(meta: dict[str, Any]) -> str:
@@ -261,9 +281,10 @@ def describe_feature(meta: dict[str, Any]) -> str:
 
 def _changed(meta: dict[str, Any]) -> dict[str, Any]:
     feature = meta["feature"]
-    if not set(feature["name"].split("+")) <= set(FEATURES):
+    try:
+        defaults = make_extractor(feature["name"]).params
+    except InputError:
         return dict(feature["params"])
-    defaults = make_extractor(feature["name"]).params
     return {name: value for name, value in feature["params"].items() if defaults.get(name) != value}
 
 
@@ -275,18 +296,18 @@ def _mend(path: Path, meta: dict[str, Any] | None) -> str:
     command = f"linclass extract --force --data {meta['dataset']['name']} --feature {meta['feature']['name']}"
     for name, value in _changed(meta).items():
         flag = f"--{name.replace('_', '-')}"
-        command += f" {flag}" if value is True else f" {flag} {value}"
+        command += f" {flag}" if value is True else f" {flag} {shlex.quote(str(value))}"
     return f"`{command}{there}` computes it again"
 
 
-def _damaged(path: Path, why: str, meta: dict[str, Any] | None = None) -> IntegrityError:
+def damaged(path: Path, why: str, meta: dict[str, Any] | None = None) -> IntegrityError:
     return IntegrityError(f"{path} is damaged: {why}; {_mend(path, meta)}")
 
 
 def _view(pages: Array, place: dict[str, Any]) -> Array:
     """The features or labels at a place of the file, as a plain array over its pages."""
     dtype = np.dtype("<f4") if len(place["shape"]) == 2 else np.dtype("<i8")
-    length = int(np.prod(place["shape"], dtype=np.int64)) * dtype.itemsize
+    length = math.prod(place["shape"]) * dtype.itemsize
     whole = np.asarray(pages)
     return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])
 

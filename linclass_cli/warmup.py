@@ -28,8 +28,8 @@ from linclass_cli.learn.fit import train
 from linclass_cli.learn.gradcheck import check_gradient, made_up_point
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.solvers import SOLVERS
+from linclass_cli.model import Model
 from linclass_cli.predicting.pictures import read_pictures
-from linclass_cli.runs import Model
 from linclass_cli.scoring import linear_scores
 from linclass_cli.settings import resolve
 from linclass_cli.store import Array, Features, load_features, write_features

@@ -10,7 +10,8 @@ import pytest
 
 from linclass_cli.claims import claim
 from linclass_cli.errors import InputError, IntegrityError, MissingError
-from linclass_cli.runs import Model, Outcome, list_runs, load_model, load_run, save_run
+from linclass_cli.model import Model
+from linclass_cli.runs import Outcome, list_runs, load_model, load_run, save_run
 from linclass_cli.temporary import UNTOUCHED_SECONDS
 
 MODEL = Model(
@@ -22,12 +23,27 @@ MODEL = Model(
     loss="softmax",
     feature_key="f" * 64,
 )
-OUTCOME = Outcome({"test_accuracy": 0.5}, [{"iteration": 1}, {"iteration": 2}], MODEL)
+METRICS = {
+    "loss": "softmax",
+    "solver": "newton",
+    "l2": 0.1,
+    "n_train": 8,
+    "n_val": 2,
+    "n_test": 4,
+    "train_accuracy": 0.75,
+    "val_accuracy": None,
+    "test_accuracy": 0.5,
+    "best_step": 2,
+    "seconds": 0.1,
+}
+STEP = {"seconds": 0.1, "train_loss": 1.5, "train_accuracy": 0.75, "val_loss": None, "val_accuracy": None}
+OUTCOME = Outcome(METRICS, [{"iteration": 1, **STEP}, {"iteration": 2, **STEP}], MODEL)
+CONFIG = {"seed": 0, "data": {"name": "tiny"}, "feature": {"name": "hog"}}
 
 
 def record(cache, name=None):
     with claim(cache, name) as run:
-        save_run(cache, run, "train", {"seed": 0}, 2, OUTCOME)
+        save_run(cache, run, "train", CONFIG, 2, OUTCOME)
     return run
 
 
@@ -37,8 +53,8 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     assert (run.id, run.kind, run.config, run.metrics) == (
         "run1",
         "train",
-        {"seed": 0},
-        {"test_accuracy": 0.5},
+        CONFIG,
+        METRICS,
     )
     assert run.history == OUTCOME.history
     assert run.feature_key == "f" * 64

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linclass_cli.commands.session import Session, command, with_default
+from linclass_cli.data.info import FITS
 from linclass_cli.errors import InputError
 from linclass_cli.show.progress import progress
 from linclass_cli.show.tables import folded, print_line, seconds
@@ -17,7 +18,6 @@ from linclass_cli.show.tables import folded, print_line, seconds
 if TYPE_CHECKING:
     from linclass_cli.data.importing import Imported, Order
 
-FITS = ("crop", "pad", "stretch")
 COLORS = ("auto", "grey", "rgb")
 ON_BAD = ("error", "skip")
 _FEW = 5

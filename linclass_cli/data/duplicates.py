@@ -10,6 +10,7 @@ from linclass_cli.atomic import write_bytes
 from linclass_cli.data.info import dataset_folder
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.errors import ResourceError
+from linclass_cli.regular import open_regular
 from linclass_cli.seal import seal, unseal
 
 NOTES = "duplicates.json"
@@ -25,7 +26,7 @@ def duplicates_of(name: str, cache_dir: Path) -> list[dict[str, Any]]:
     path = dataset_folder(name, cache_dir) / NOTES
     with (
         contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError),
-        path.open("rb") as file,
+        open_regular(path) as file,
     ):
         noted = unseal(file.read(_LARGEST))
         if noted["digest"] == info.digest and isinstance(noted["duplicates"], list):

@@ -25,6 +25,7 @@ from linclass_cli.data.info import MANIFEST, DatasetInfo, dataset_folder, sha256
 from linclass_cli.data.own import ARRAYS, FORMAT, SOURCES, Description, content_digest, read_own
 from linclass_cli.errors import IntegrityError, ResourceError
 from linclass_cli.memory import require
+from linclass_cli.regular import check_regular
 from linclass_cli.seal import seal
 
 Part = tuple[NDArray[Any], NDArray[np.int64]]
@@ -112,9 +113,23 @@ def load_sources(name: str, cache_dir: Path) -> dict[str, Any]:
     """``sources.json``, verified: ``files`` (what the rows of train and test were called), ``skipped``,
     ``ignored`` and ``duplicates``. Raises as :func:`load_imported`.
     """
-    about = read_own(name, cache_dir)
-    found: dict[str, Any] = json.loads(_verified(dataset_folder(name, cache_dir) / SOURCES, about).tobytes())
+    about, path = read_own(name, cache_dir), dataset_folder(name, cache_dir) / SOURCES
+    try:
+        found: dict[str, Any] = json.loads(_verified(path, about).tobytes())
+        _check_sources(found)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise IntegrityError(f"{path} does not say where the rows are from; {about.mend}") from None
     return found
+
+
+def _check_sources(found: dict[str, Any]) -> None:
+    """Raise ValueError, or what else nonsense gives, unless it is what reports are made of."""
+    texts = [one[key] for one in found["skipped"] for key in ("path", "reason")] + found["ignored"]
+    groups = [one[key] for one in found["duplicates"] for key in ("train", "test", "classes")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    if not all(group and isinstance(group, list) and isinstance(group[0], str | int) for group in groups):
+        raise ValueError
 
 
 def _header(shape: tuple[int, ...], kind: np.dtype[Any]) -> bytes:
@@ -147,6 +162,7 @@ def _verified(path: Path, about: Description) -> NDArray[np.uint8]:
     """The bytes of a file, mapped as private pages: what was hashed is what is used."""
     size, wanted = about.members[path.name]
     try:
+        check_regular(path)
         found_size = path.stat().st_size
         if found_size != size:
             raise IntegrityError(f"{path}: expected {size} bytes, found {found_size}; {about.mend}")

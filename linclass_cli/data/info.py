@@ -10,6 +10,10 @@ from typing import Literal
 
 MANIFEST = "dataset.json"
 LARGEST_MANIFEST = 16_000_000  # bytes; a real one has a few thousand, with many classes more
+MAX_SIDE = 1024  # pixels of a side that pictures are brought to
+MOST_VALUES = 1 << 24  # of a vector: more are a mistake, or a lie
+MOST_CLASSES = 100_000
+FITS = ("crop", "pad", "stretch")  # how pictures are brought to their size
 _BLOCK = 1 << 20
 
 Advance = Callable[[str, int, int | None], None]

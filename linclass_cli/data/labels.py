@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linclass_cli.data.info import MOST_CLASSES
 from linclass_cli.errors import InputError
-from linclass_cli.visible import visible
+from linclass_cli.visible import LONGEST_NAME, visible
 
-MOST_CLASSES = 100_000
 _WHOLE = re.compile(r"-?[0-9]+")
-_LONGEST = 255  # characters of a class's name: as long as a folder's may be
 
 
 def shown(text: str | bytes) -> str:
@@ -30,8 +29,8 @@ def class_name(text: str | bytes, where: str) -> str:
     name = shown(text).strip()
     if not name:
         raise InputError(f"{where}: the label is empty; give every row a label")
-    if len(name) > _LONGEST:
-        raise InputError(f"{where}: a label of {len(name)} characters; at most {_LONGEST} can be shown")
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"{where}: a label of {len(name)} characters; at most {LONGEST_NAME} can be shown")
     return name
 
 

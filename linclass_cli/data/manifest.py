@@ -21,6 +21,7 @@ from linclass_cli.data.info import (
 from linclass_cli.data.own import read_own
 from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec, dataset_digest
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError, at_cache
+from linclass_cli.regular import read_regular
 
 __all__ = [
     "MANIFEST",
@@ -83,8 +84,7 @@ def read_manifest(name: str, cache_dir: Path) -> DatasetInfo:
     path = dataset_folder(name, cache_dir) / MANIFEST
     again = f"run `linclass download {name}{at_cache(cache_dir)}`"
     try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_MANIFEST)
+        text = read_regular(path, LARGEST_MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(
             f"dataset {name} is not in {cache_dir}: no {path}; {again}, or name its folder by --cache-dir"
@@ -102,7 +102,7 @@ def read_manifest(name: str, cache_dir: Path) -> DatasetInfo:
             n_train=int(found["n_train"]),
             n_test=int(found["n_test"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise IntegrityError(f"{path} is damaged: expected the dataset's description; {again}") from None
 
 

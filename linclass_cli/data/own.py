@@ -7,13 +7,24 @@ damaged, and never used. No numpy here.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.data.info import LARGEST_MANIFEST, MANIFEST, DatasetInfo, dataset_folder, sha256_of
+from linclass_cli.data.info import (
+    FITS,
+    LARGEST_MANIFEST,
+    MANIFEST,
+    MAX_SIDE,
+    MOST_CLASSES,
+    MOST_VALUES,
+    DatasetInfo,
+    dataset_folder,
+    sha256_of,
+)
 from linclass_cli.data.registry import DATASETS
 from linclass_cli.digest import digest
 from linclass_cli.errors import (
@@ -26,12 +37,15 @@ from linclass_cli.errors import (
     did_you_mean,
 )
 from linclass_cli.names import check_portable
+from linclass_cli.regular import read_regular
 from linclass_cli.seal import unseal
+from linclass_cli.visible import is_name
 
 SOURCES = "sources.json"
 FORMAT = 2
 ARRAYS = ("train-rows.npy", "train-labels.npy", "test-rows.npy", "test-labels.npy")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST = {"images": (MAX_SIDE, MAX_SIDE, 3), "vectors": (1, 1, MOST_VALUES)}  # sides of the shape
 _COUNTED = ("kind", "classes", "image_shape", "fit", "n_train", "n_test")
 
 
@@ -108,8 +122,7 @@ def read_description(folder: Path, name: str, cache_dir: Path) -> Description:
     """As :func:`read_own`, from a folder that need not have its name yet."""
     path = folder / MANIFEST
     try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_MANIFEST)
+        text = read_regular(path, LARGEST_MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
         raise unknown_dataset(name, cache_dir) from None
     except OSError as error:
@@ -117,7 +130,7 @@ def read_description(folder: Path, name: str, cache_dir: Path) -> Description:
     try:
         found = parse_description(text)
         return _description(found, name, cache_dir)
-    except (ValueError, KeyError, TypeError, RecursionError, IndexError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, IndexError):
         raise IntegrityError(
             f"{path} is damaged: it does not match its digest; "
             f"`{import_command('PATH', name, cache_dir)}` imports the dataset again"
@@ -139,24 +152,38 @@ def parse_description(text: bytes) -> dict[str, Any]:
 
 
 def _description(found: dict[str, Any], name: str, cache_dir: Path) -> Description:
-    height, width, channels = (int(side) for side in found["image_shape"])
-    if found["kind"] not in ("images", "vectors") or min(height, width, channels) < 1:
+    height, width, channels = shape = [int(side) for side in found["image_shape"]]
+    most, classes, counts = _MOST[found["kind"]], found["classes"], (found["n_train"], found["n_test"])
+    sound = (
+        all(1 <= side <= limit for side, limit in zip(shape, most, strict=True))
+        and found["fit"] in FITS
+        and 2 <= len(classes) == len(set(classes)) <= MOST_CLASSES
+        and all(map(is_name, classes))
+        and all(type(n) is int and n > 0 for n in counts)
+    )
+    if not sound:
         raise ValueError
     info = DatasetInfo(
         name=name,
         digest=str(found["digest"]),
-        classes=tuple(str(label) for label in found["classes"]),
+        classes=tuple(classes),
         image_shape=(height, width, channels),
-        n_train=int(found["n_train"]),
-        n_test=int(found["n_test"]),
+        n_train=counts[0],
+        n_test=counts[1],
         kind=found["kind"],
-        fit=str(found["fit"]),
+        fit=found["fit"],
     )
     members = {str(one["name"]): (int(one["size"]), str(one["sha256"])) for one in found["members"]}
-    if set(members) != {*ARRAYS, SOURCES}:
+    row = math.prod(shape) * (1 if found["kind"] == "images" else 4)
+    least = [n * bytes_each for n in counts for bytes_each in (row, 8)]
+    if set(members) != {*ARRAYS, SOURCES} or any(
+        members[name][0] < size for name, size in zip(ARRAYS, least, strict=True)
+    ):
         raise ValueError
     source = str(found["source"])
-    again = import_command(source, name, cache_dir, str(found["typed"]))
+    # Quoted again: whoever made the file may want somebody to run more than an import.
+    typed = "".join(f" {shlex.quote(word)}" for word in shlex.split(str(found["typed"])))
+    again = import_command(source, name, cache_dir, typed)
     return Description(info, members, source, again, str(found["fingerprint"]))
 
 

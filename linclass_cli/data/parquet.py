@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.data.arrays import Stored, readable, rows_at_once, sliced
+from linclass_cli.data.info import MOST_VALUES
 from linclass_cli.data.labels import shown
-from linclass_cli.data.tables import MOST_VALUES, Table, role_of
+from linclass_cli.data.tables import Table, role_of
 from linclass_cli.errors import InputError, MissingError, how_to_install
 from linclass_cli.memory import require
 

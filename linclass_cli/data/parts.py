@@ -18,6 +18,7 @@ from typing import BinaryIO
 from linclass_cli.atomic import make_folder, remove, step, temporary_name
 from linclass_cli.disk_errors import disk_errors
 from linclass_cli.locks import is_held
+from linclass_cli.regular import read_regular
 
 
 def notes_path(part: Path) -> Path:
@@ -97,8 +98,8 @@ def start_over(part: Path) -> None:
 def read_notes(part: Path) -> dict[str, str]:
     """The notes beside a part; empty when there are none that can be read."""
     try:
-        notes = json.loads(notes_path(part).read_bytes()[:100_000])
-    except (OSError, ValueError):
+        notes = json.loads(read_regular(notes_path(part), 100_000))
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(notes, dict):
         return {}

@@ -25,8 +25,6 @@ from PIL import Image, UnidentifiedImageError
 from linclass_cli.errors import InputError, MissingError
 from linclass_cli.regular import open_regular
 
-FITS = ("crop", "pad", "stretch")
-MAX_SIDE = 1024  # pixels of a side that pictures are brought to
 # Those that Pillow decodes by itself: EPS would start another program.
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _GREY_16 = ("I;16", "I;16L", "I;16B", "I;16N", "I")

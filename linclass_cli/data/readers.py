@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from linclass_cli.data.manifest import DatasetInfo, dataset_folder, describe_dataset
 from linclass_cli.data.registry import DATASETS, DatasetSpec, MemberSpec
 from linclass_cli.errors import InputError, IntegrityError, ResourceError, at_cache
+from linclass_cli.regular import check_regular
 from linclass_cli.threads import Spans, in_chunks
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "describe_dataset", "load_dataset", "read_idx"]
@@ -91,6 +92,7 @@ def _member_chunks(spec: DatasetSpec, folder: Path, name: str, size: int) -> Ite
     digest = hashlib.sha256()
     room = memoryview(bytearray(size))
     try:
+        check_regular(path)
         with path.open("rb", buffering=0) as file:
             length = os.fstat(file.fileno()).st_size
             if length != member.size:

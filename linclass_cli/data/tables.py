@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from linclass_cli.data.arrays import Stored
 from linclass_cli.data.folders import PARTS
 from linclass_cli.data.imported import mapped, require_rows
-from linclass_cli.data.info import Advance
-from linclass_cli.data.labels import MOST_CLASSES, class_name, label_texts, shown
+from linclass_cli.data.info import MAX_SIDE, MOST_CLASSES, MOST_VALUES, Advance
+from linclass_cli.data.labels import class_name, label_texts, shown
 from linclass_cli.data.pictures import Frame, fit_pixels
 from linclass_cli.data.staging import Staged, Wish
 from linclass_cli.errors import InputError
@@ -24,7 +24,6 @@ from linclass_cli.memory import require
 from linclass_cli.threads import Spans, in_chunks
 
 _LONGEST = 1 << 14  # bytes of a label in an array of texts
-MOST_VALUES = 1 << 24  # of a vector: more are a mistake, or a lie
 # What arrays are called, in the order in which their words are looked for: "label_names" are names.
 ROLES = {
     "names": {"names", "classes"},
@@ -240,8 +239,10 @@ def _images(first: Stored, wish: Wish) -> tuple[Take, tuple[int, ...], np.dtype[
     shape = first.shape[1:] if len(first.shape) == 4 else (*first.shape[1:], 1)
     before = shape[0] in (1, 3) and shape[2] not in (1, 3)  # channels first
     height, width, channels = (shape[1], shape[2], shape[0]) if before else shape
-    if channels not in (1, 3) or not (1 <= height <= 1024 and 1 <= width <= 1024):
-        raise InputError(f"{first}: expected images of 1 or 3 channels, at most 1024 pixels high and wide")
+    if channels not in (1, 3) or not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise InputError(
+            f"{first}: expected images of 1 or 3 channels, at most {MAX_SIDE} pixels high and wide"
+        )
     size = wish.size or (height, width)
     frame = Frame(*size, {"auto": channels, "grey": 1, "rgb": 3}[wish.color], wish.fit)
 

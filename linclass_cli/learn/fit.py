@@ -20,7 +20,8 @@ from linclass_cli.learn.scaling import Scaling, fit_scaling
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.splits import check_classes, hold_out
 from linclass_cli.learn.temperature import check_calibration, fit_temperature, part_scores
-from linclass_cli.runs import Model, Outcome
+from linclass_cli.model import Model
+from linclass_cli.runs import Outcome
 from linclass_cli.store import Features
 
 

@@ -14,7 +14,8 @@ from linclass_cli.evaluation import has_probabilities
 from linclass_cli.extract import plan_features
 from linclass_cli.features import Extractor, with_learned
 from linclass_cli.learn.metrics import log_probabilities
-from linclass_cli.runs import Model, load_model, load_run
+from linclass_cli.model import Model
+from linclass_cli.runs import load_model, load_run
 from linclass_cli.scoring import linear_scores, run_config
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -44,8 +45,11 @@ class Predictor:
         return X
 
     def scores(self, images: Array) -> Array:
-        """Scores, float32 (n, k), of images, uint8 (n, *frame.shape)."""
-        return linear_scores(self.model, self.features(images))
+        """Scores, float32 (n, k), of images, uint8 (n, *frame.shape). InputError unless finite."""
+        scores = linear_scores(self.model, self.features(images))
+        if not np.isfinite(scores).all():
+            raise InputError(f"{self.run} gives scores that are not finite: train again")
+        return scores
 
 
 def load_predictor(cache: Path, name: str) -> Predictor:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.model import Model
 from linclass_cli.predicting.pictures import read_pictures
 from linclass_cli.predicting.predictor import Predictor, probabilities
 from linclass_cli.predicting.sources import Failed, Stream
 from linclass_cli.predicting.vectors import read_vectors
-from linclass_cli.runs import Model
 from linclass_cli.scoring import linear_scores
 
 Array = np.ndarray[Any, np.dtype[Any]]

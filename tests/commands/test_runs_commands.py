@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -119,14 +120,14 @@ def test_remove_asks_first(trained, monkeypatch):
 def test_a_run_that_may_not_be_looked_into_is_passed_over(trained, monkeypatch):
     def refused(real):
         def ask(path, *more):
-            if "run2" in path.parts:
+            if "run2" in Path(path).parts:
                 raise PermissionError(13, "Permission denied", str(path))
             return real(path, *more)
 
         return ask
 
-    for name in ("is_file", "read_bytes"):
-        monkeypatch.setattr(Path, name, refused(getattr(Path, name)))
+    for owner, name in ((Path, "is_file"), (os, "open")):
+        monkeypatch.setattr(owner, name, refused(getattr(owner, name)))
     result = trained("runs", "list", "--json")
     assert [run["run"] for run in result.json] == ["a", "run1", "run10"]
     assert "warning: cannot read cache/runs/run2/run.json" in result.err

@@ -20,8 +20,8 @@ from linclass_cli.exporting.images import image_nodes, unfaithful
 from linclass_cli.exporting.onnx_model import features_model, images_model
 from linclass_cli.features import make_extractor
 from linclass_cli.learn.metrics import log_probabilities
+from linclass_cli.model import Model
 from linclass_cli.predicting.predictor import Predictor
-from linclass_cli.runs import Model
 
 SHAPES = [(32, 32, 3), (32, 32, 1), (28, 45, 3)]
 

@@ -7,9 +7,9 @@ import pytest
 
 from linclass_cli.data.pictures import Frame
 from linclass_cli.features import make_extractor
+from linclass_cli.model import Model
 from linclass_cli.predicting.predictor import Predictor
 from linclass_cli.predicting.stream import predict_images
-from linclass_cli.runs import Model
 
 
 @pytest.mark.parametrize("feature", ["hog", "pixels"])

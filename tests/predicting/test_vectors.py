@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from linclass_cli.data.pictures import Frame
+from linclass_cli.model import Model
 from linclass_cli.predicting import vectors
 from linclass_cli.predicting.predictor import Predictor
 from linclass_cli.predicting.sources import VECTORS, Failed, find_files
 from linclass_cli.predicting.stream import predict_files
-from linclass_cli.runs import Model
 from linclass_cli.threads import use_threads
 
 X = np.random.default_rng(0).normal(size=(10, 4))
