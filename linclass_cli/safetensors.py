@@ -7,6 +7,7 @@ https://github.com/huggingface/safetensors#format. Nothing in such a file can ru
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import Any
 
@@ -18,6 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _MAX_HEADER = 1 << 24
+_MAX_SIDES = 64  # of an array of numpy
 # What a header of nonsense makes Python raise.
 _NONSENSE = ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError
 
@@ -63,11 +65,11 @@ def _parse(content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
         dtype = _TYPES[entry["dtype"]]
         shape = entry["shape"]
         first, last = entry["data_offsets"]
-        if any(not isinstance(x, int) or isinstance(x, bool) or x < 0 for x in (*shape, first, last)):
+        # Few sides, and small: Python's integers do not overflow, but a product of thousands takes minutes.
+        numbers_fit = all(type(x) is int and 0 <= x < 2**63 for x in (*shape, first, last))
+        if len(shape) > _MAX_SIDES or not numbers_fit:
             raise ValueError(f"tensor {name} has no proper shape")
-        count = 1
-        for side in shape:
-            count *= side  # Python's integers do not overflow
+        count = math.prod(shape)
         if first != end or last - first != count * dtype.itemsize or last > len(body):
             raise ValueError(f"tensor {name} does not fill its place")
         tensors[name] = np.frombuffer(body[first:last], dtype).reshape(shape)

@@ -12,6 +12,7 @@ import io
 import itertools
 import math
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -130,7 +131,9 @@ def _npy_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.
     header = io.BytesIO(length + file.read(int.from_bytes(length, "little")))
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
-        shape, fortran, kind = read(header)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python 2's numbers, and of the parser's, which show its text
+            shape, fortran, kind = read(header)
     except MemoryError:  # of the parser's stack, over signs or brackets in each other
         raise InputError(f"{where}: its header makes no sense") from None
     if kind.hasobject:
