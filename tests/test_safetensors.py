@@ -58,6 +58,9 @@ ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         packed({"a": {**ONE, "dtype": "O"}}, b"1234"),
         packed({"a": {**ONE, "shape": [2**40, 2**40]}}, b"1234"),
         packed({"a": {**ONE, "shape": [-1]}}, b"1234"),
+        # A product of so many sides, or of so large ones, would take seconds: the square of their number.
+        packed({"a": {**ONE, "shape": [9] * 300_000}}, b"1234"),
+        packed({"a": {**ONE, "shape": [10**3999] * 400}}, b"1234"),
         packed({"a": {**ONE, "shape": [True]}}, b"1234"),
         packed({"a": {**ONE, "data_offsets": [0, 8]}}, b"1234"),
         packed({"a": {**ONE, "data_offsets": [4, 8]}}, b"12345678"),

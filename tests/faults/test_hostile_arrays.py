@@ -119,6 +119,15 @@ def test_headers(linclass, name):
     refuse(linclass, "X.npy", "--labels", "a.npy")
 
 
+def test_numbers_of_python_2_give_no_warning(linclass):
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (60L, 5L), }"
+    Path("a.npy").write_bytes(npy(header, X.tobytes()))
+    Path("y.npy").write_bytes(LABELS)
+    result = linclass("import", "a.npy", "--labels", "y.npy", "--name", "emb")
+    assert result.code == 0, result.err
+    assert "arning" not in result.err
+
+
 def zeros(size: int, header: bytes, how: int = zipfile.ZIP_DEFLATED) -> bytes:
     """An .npz whose X is ``header`` and so many zeros, and whose y is in order."""
     out = io.BytesIO()
