@@ -18,6 +18,7 @@ from linclass_cli.data.registry import DATASETS
 from linclass_cli.digest import digest
 from linclass_cli.errors import InputError
 from linclass_cli.feature_check import check_features
+from linclass_cli.feature_header import describe_feature
 from linclass_cli.features import (
     Extractor,
     describe_extractor,
@@ -33,7 +34,6 @@ from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.store import (
     Array,
     Features,
-    describe_feature,
     feature_bytes,
     feature_path,
     load_features,

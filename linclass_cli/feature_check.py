@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from linclass_cli.store import Array, Features, damaged
+from linclass_cli.feature_header import damaged
+from linclass_cli.store import Array, Features
 from linclass_cli.threads import Spans, in_chunks
 
 _BYTES = 8 << 20  # looked at, at a time

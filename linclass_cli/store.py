@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
-import re
-import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,21 +25,16 @@ import numpy as np
 
 from linclass_cli.atomic import allocate, replacing, step
 from linclass_cli.digest import canonical_json, digest
-from linclass_cli.errors import InputError, IntegrityError, MissingError, ResourceError, at_cache
-from linclass_cli.features import make_extractor
+from linclass_cli.errors import IntegrityError, MissingError, ResourceError
+from linclass_cli.feature_header import HEADER, PARTS, damaged, dump_header, parse_header
 from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.threads import available
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FORMAT = 1
-_MAGIC = b"linclass features 1 sha256 "
-_HEADER = 8192  # the user block: a power of two
-_LINE = len(_MAGIC) + 64 + 1
 _CHUNK = 8 << 20  # bytes a digest is taken of at a time
 _PAGE = 4096
-_PARTS = ("train", "test")
 _LEARNED = "learned/"
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # a name of a dataset, a feature or a parameter
 
 
 @dataclass(frozen=True)
@@ -101,11 +93,11 @@ def write_features(
     (n,), which are the file's own pages; ``learned``: float32 arrays (a, b) that belong to
     them. Raises ResourceError when the disk is too small, before any work.
     """
-    shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in _PARTS}
-    shapes |= {f"{part}/labels": (sizes[part],) for part in _PARTS}
+    shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in PARTS}
+    shapes |= {f"{part}/labels": (sizes[part],) for part in PARTS}
     learned = learned or {}
     shapes |= {_LEARNED + name: array.shape for name, array in learned.items()}
-    need = feature_bytes(sum(sizes.values()), d) + (16 + len(learned)) * _PAGE + _HEADER
+    need = feature_bytes(sum(sizes.values()), d) + (16 + len(learned)) * _PAGE + HEADER
     need += sum(array.nbytes for array in learned.values())
     with replacing(path, need) as temporary:
         # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
@@ -119,7 +111,7 @@ def write_features(
         views = {name: _view(pages, place) for name, place in places.items()}
         for name, array in learned.items():
             views[_LEARNED + name][:] = array
-        for part in _PARTS:
+        for part in PARTS:
             step("write", temporary)
             fill(part, views[f"{part}/features"], views[f"{part}/labels"])
         with ThreadPoolExecutor(2) as pool:
@@ -157,13 +149,13 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
         raise damaged(path, "the file is empty", meta) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}") from error
-    header = _parse_header(path, pages[:_HEADER].tobytes(), len(pages), meta)
+    header = parse_header(path, pages[:HEADER].tobytes(), len(pages), meta)
     meta = meta or header["meta"]
     found = _digest_behind_header(pages)
     if found != header["digest"]:
         raise damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
     views = {name: _view(pages, place) for name, place in header["places"].items()}
-    train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in _PARTS)
+    train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in PARTS)
     learned = {name.removeprefix(_LEARNED): view for name, view in views.items() if name.startswith(_LEARNED)}
     return Features(train, test, make_key(header["meta"]), header["meta"], path, learned)
 
@@ -178,7 +170,7 @@ def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
 def read_header(path: Path) -> dict[str, Any] | None:
     """The header of a feature file: meta, places, size, digest; None where it is damaged."""
     with contextlib.suppress(IntegrityError, OSError), open_regular(path) as file:
-        return _parse_header(path, file.read(_HEADER), path.stat().st_size)
+        return parse_header(path, file.read(HEADER), path.stat().st_size)
     return None
 
 
@@ -193,7 +185,7 @@ def _lay_out(path: Path, meta: dict[str, Any], shapes: dict[str, tuple[int, ...]
     create.set_obj_track_times(False)  # equal content, equal bytes
     places = {}
     with h5py.File(
-        path, "w", userblock_size=_HEADER, alignment_threshold=_PAGE, alignment_interval=_PAGE, locking=False
+        path, "w", userblock_size=HEADER, alignment_threshold=_PAGE, alignment_interval=_PAGE, locking=False
     ) as file:
         for name, shape in shapes.items():
             group, leaf = name.split("/")
@@ -215,93 +207,9 @@ def _record_checksums(path: Path, sums: dict[str, str]) -> None:
 
 
 def _write_header(pages: np.memmap[Any, Any], meta: dict[str, Any], places: dict[str, Any]) -> None:
-    header = {
-        "meta": meta,
-        "places": places,
-        "size": len(pages),
-        "digest": _digest_behind_header(pages),
-    }
-    body = canonical_json(header).encode().ljust(_HEADER - _LINE, b"\0")
-    if len(body) > _HEADER - _LINE:
-        raise InputError("the feature's parameters are too long to be stored")
-    line = _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n"
-    pages[:_HEADER] = np.frombuffer(line + body, np.uint8)
+    header = dump_header(meta, places, len(pages), _digest_behind_header(pages))
+    pages[:HEADER] = np.frombuffer(header, np.uint8)
     pages.flush()
-
-
-def _parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | None = None) -> dict[str, Any]:
-    if len(header) < _HEADER or not header.startswith(_MAGIC):
-        raise damaged(path, "it does not begin as a feature file of linclass", meta)
-    body = header[_LINE:]
-    if header[len(_MAGIC) : _LINE] != hashlib.sha256(body).hexdigest().encode() + b"\n":
-        raise damaged(path, "its header does not match its digest", meta)
-    # Whoever made a file with matching digests may still lie in it: nothing may reach outside its bytes.
-    try:
-        parsed: dict[str, Any] = json.loads(body.rstrip(b"\0"))
-        if parsed["size"] != size:
-            raise damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
-        widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in _PARTS}
-        for name, place in parsed["places"].items():
-            item, dims = (8, 1) if name.endswith("/labels") else (4, 2)
-            numbers = [*place["shape"], place["offset"]]
-            sound = all(type(x) is int and 0 <= x <= size for x in numbers) and len(place["shape"]) == dims
-            if not sound:
-                raise ValueError
-            end = place["offset"] + math.prod(place["shape"]) * item
-            if place["offset"] % item or end > size:
-                raise ValueError
-        for part in _PARTS:
-            X, y = parsed["places"][f"{part}/features"], parsed["places"][f"{part}/labels"]
-            if X["shape"][0] != y["shape"][0]:
-                raise ValueError
-        if len(widths) != 1 or not isinstance(parsed["digest"], str):
-            raise ValueError
-        _check_meta(parsed["meta"])
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        raise damaged(path, "its header makes no sense", meta) from None
-    return parsed
-
-
-def _check_meta(meta: dict[str, Any]) -> None:
-    """Raise ValueError, or what else nonsense gives, unless it names a dataset and a feature."""
-    dataset, feature, params = meta["dataset"], meta["feature"], dict(meta["feature"]["params"])
-    names = (dataset["name"], feature["name"], *params)
-    if not all(_WORD.fullmatch(name) for name in names) or not isinstance(dataset["digest"], str):
-        raise ValueError
-    if not all(isinstance(value, bool | int | float | str) for value in params.values()):
-        raise ValueError
-    canonical_json(meta)  # its key can be made: every number is finite
-
-
-def describe_feature(meta: dict[str, Any]) -> str:
-    """The feature with those of its parameters that are not the default: ``hog (block_norm L1)``."""
-    changed = ", ".join(f"{name} {value}" for name, value in _changed(meta).items())
-    return str(meta["feature"]["name"]) + (f" ({changed})" if changed else "")
-
-
-def _changed(meta: dict[str, Any]) -> dict[str, Any]:
-    feature = meta["feature"]
-    try:
-        defaults = make_extractor(feature["name"]).params
-    except InputError:
-        return dict(feature["params"])
-    return {name: value for name, value in feature["params"].items() if defaults.get(name) != value}
-
-
-def _mend(path: Path, meta: dict[str, Any] | None) -> str:
-    """The command that computes a file again; without its meta, the one that looks for that."""
-    there = at_cache(path.parent.parent)
-    if meta is None:
-        return f"`linclass cache repair {path.name}{there}` says whether it can be computed again"
-    command = f"linclass extract --force --data {meta['dataset']['name']} --feature {meta['feature']['name']}"
-    for name, value in _changed(meta).items():
-        flag = f"--{name.replace('_', '-')}"
-        command += f" {flag}" if value is True else f" {flag} {shlex.quote(str(value))}"
-    return f"`{command}{there}` computes it again"
-
-
-def damaged(path: Path, why: str, meta: dict[str, Any] | None = None) -> IntegrityError:
-    return IntegrityError(f"{path} is damaged: {why}; {_mend(path, meta)}")
 
 
 def _view(pages: Array, place: dict[str, Any]) -> Array:
@@ -319,4 +227,4 @@ def _digest_behind_header(pages: Array) -> str:
         return hashlib.sha256(pages[start : start + _CHUNK].data).digest()
 
     with ThreadPoolExecutor(min(8, available())) as pool:
-        return hashlib.sha256(b"".join(pool.map(chunk, range(_HEADER, len(pages), _CHUNK)))).hexdigest()
+        return hashlib.sha256(b"".join(pool.map(chunk, range(HEADER, len(pages), _CHUNK)))).hexdigest()

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from linclass_cli import store
+from linclass_cli import feature_header, store
 from linclass_cli.data import arrays, own, quick_png
 from linclass_cli.data.own import FORMAT, content_digest
 from linclass_cli.data.pictures import Frame, pillow_checked, read_picture
@@ -100,7 +100,10 @@ def _model(content: bytes) -> str:
     model = parse_model(content, "x")
     k, d = model.weight.shape
     assert len(model.classes) == k == len(model.bias)
-    assert np.isfinite((np.ones(d) - model.mean) * model.factor).any() in (True, False)
+    assert all(np.isfinite(array).all() for array in (model.weight, model.bias, model.mean, model.factor))
+    again = parse_model(dump_model(model), "x")
+    assert again.weight.tobytes() == model.weight.tobytes()
+    assert (again.classes, again.temperature) == (model.classes, model.temperature)
     return f"{k} x {d}"
 
 
@@ -137,7 +140,7 @@ def _features(content: bytes) -> str:
     if len(body) > _HEADER - _LINE:
         raise InputError("longer than a header")
     content = _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
-    header = store._parse_header(Path("x"), content, _HEADER + 2048)
+    header = feature_header.parse_header(Path("x"), content, _HEADER + 2048)
     for name, place in header["places"].items():
         item = 8 if name.endswith("labels") else 4
         assert 0 <= place["offset"] <= place["offset"] + math.prod(place["shape"]) * item <= _HEADER + 2048
