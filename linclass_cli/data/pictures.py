@@ -199,6 +199,8 @@ def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
         return value if isinstance(value, int) else 1
+    except MemoryError:  # which says nothing about the picture
+        raise
     except Exception:
         return 1
 

@@ -96,6 +96,20 @@ def test_cameras_that_were_turned(tmp_path, orientation):
     assert np.array_equal(read_picture(path, Frame(*expected.shape[:2], 3)), expected)
 
 
+@pytest.mark.parametrize("error", [MemoryError, ValueError])
+def test_what_a_damaged_note_raises_turns_nothing_and_hides_no_want_of_memory(tmp_path, monkeypatch, error):
+    def getexif(_):
+        raise error
+
+    path = save(tmp_path / "a.tif", RGB)
+    monkeypatch.setattr(Image.Image, "getexif", getexif)
+    if error is MemoryError:
+        with pytest.raises(MemoryError):
+            look_at(path)
+    else:
+        assert (look_at(path).height, look_at(path).width) == (6, 8)
+
+
 def test_crop_pad_and_stretch(tmp_path):
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, :10], wide[:, 10:20], wide[:, 20:] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
