@@ -148,7 +148,7 @@ class Kept(Journal):
         if self._handle is not None:
             self._clear()
             discard(self.folder)
-            remove_if_empty(self.root)
+        remove_if_empty(self.root)  # which a fit may have left that was killed just before it made its own
         self.count, self._kept = 0, False
 
     def close(self) -> None:

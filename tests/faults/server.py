@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import gc
+import importlib
 import json
 import os
 import resource
@@ -108,6 +109,9 @@ def child(request: dict[str, Any], out: int, err: int, report: int) -> None:
             os.setgroups([])
             os.setgid(request["user"])
             os.setuid(request["user"])
+        for name, value in request.get("set", {}).items():
+            module, _, attribute = name.rpartition(".")
+            setattr(importlib.import_module(module), attribute, value)
         atomic.observers.append(fault)
         if fault.record:
             watch_changes(changed)
