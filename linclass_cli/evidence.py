@@ -130,6 +130,28 @@ class Evidence:
         weight = self.scored.model.weight[:, first : first + parts[index].dim(shape)]
         return Part(parts[index].name, parts[index].params, weight, shape)
 
+    @cached_property
+    def filters(self) -> Array:
+        """The dictionary of patches, float32 (f, size, size, channels): those with the largest weights first.
+
+        The weight of a filter is the norm of the model's weights on its answers, in all classes and regions.
+        Raises InputError for a run without patches.
+        """
+        from linclass_cli.features import Patches
+        from linclass_cli.predicting.predictor import load_predictor
+
+        ours = load_predictor(self.run.path.parent.parent, self.run.id)
+        first = 0
+        for part in getattr(ours.extractor, "parts", (ours.extractor,)):
+            last = first + part.dim(ours.frame.shape)
+            if isinstance(part, Patches) and part.dictionary is not None:
+                size, (count, _) = part.patch_size, part.dictionary.filters.shape
+                weight = ours.model.weight[:, first:last].reshape(-1, count).astype(np.float64)
+                order = np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")
+                return part.dictionary.filters[order].reshape(count, size, size, -1)
+            first = last
+        raise InputError(f"{self.run.id} is on {ours.extractor.name}: only patches has filters")
+
     def _test_images(self) -> Array:
         from linclass_cli.data.readers import load_dataset
 

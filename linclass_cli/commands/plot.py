@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from linclass_cli.show.plots import Drawn
 
 KINDS = (
-    *("auto", "curves", "cv", "confusion", "weights", "mistakes", "calibration", "compare"),
+    *("auto", "curves", "cv", "confusion", "weights", "filters", "mistakes", "calibration", "compare"),
     "all",
 )
 FORMATS = ("png", "svg", "pdf")
@@ -54,7 +54,8 @@ def add(app: typer.Typer) -> None:
 
         curves: accuracy and loss against steps, of a cross-validation every fold's. cv: accuracy against l2
         with both choices marked. confusion: which classes are taken for which. weights: what each class looks
-        for, as strokes of HOG, as an image for pixels, as bars for hue. mistakes: the test images that are
+        for, as strokes of HOG, as an image for pixels, as bars for hue. filters: the patterns that the
+        feature patches has learned to look for, the most important first. mistakes: the test images that are
         most confidently wrong. calibration: confidence against accuracy, and the calibration error. compare:
         several runs, test accuracy with 95 % intervals. all: every one that the runs have.
 

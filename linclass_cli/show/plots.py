@@ -17,6 +17,7 @@ from linclass_cli.show.figures.calibration import calibration_figure
 from linclass_cli.show.figures.canvas import render, themed
 from linclass_cli.show.figures.compare import compare_figure
 from linclass_cli.show.figures.confusion import confusion_figure
+from linclass_cli.show.figures.filters import filters_figure, filters_in_blocks
 from linclass_cli.show.figures.mistakes import MOST, mistakes_figure
 from linclass_cli.show.figures.tiles import gallery_in_blocks
 from linclass_cli.show.figures.weights import weights_figure
@@ -116,6 +117,11 @@ def _check(evidence: Sequence[Evidence], kind: str) -> None:
         if kind == "curves" and run.kind == "cv" and not curves.has_fold_curves(run):
             why = "is a cross-validation without curves (its solver takes one step)"
             raise InputError(f"{run.id} {why}; use --kind cv or auto")
+        if kind == "filters" and not _has_filters(run):
+            raise InputError(
+                f"{run.id} is on {run.config['feature']['name']}, which has no filters to plot: "
+                "`linclass train --feature patches` makes a run that has"
+            )
 
 
 def _curves(evidence: Sequence[Evidence], folds: bool) -> Iterator[Drawing]:
@@ -192,9 +198,26 @@ def _weights(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
             yield Drawing(f"weights-{feature}" if joined else "weights", [one.run], draw, optional=joined)
 
 
+def _filters(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
+    """Nothing for runs without a dictionary: it is no figure that they lack."""
+    plan = _each("filters", _filters_figure, "what its filters look for")
+    some = [one for one in evidence if _has_filters(one.run)]
+    for drawing, one in zip(plan(some), some, strict=True):
+        yield replace(drawing, characters=lambda *room, one=one: filters_in_blocks(one.filters, *room))
+
+
+def _filters_figure(one: Evidence, title: str, about: str) -> Figure:
+    return filters_figure(one.filters, title, about)
+
+
+def _has_filters(run: Run) -> bool:
+    return "patches" in run.config["feature"]["name"].split("+")
+
+
 PER_RUN: dict[str, Callable[[Sequence[Evidence]], Iterator[Drawing]]] = {
     "confusion": _each("confusion", _confusion, "which classes are taken for which"),
     "weights": _weights,
+    "filters": _filters,
     "mistakes": _gallery,
     "calibration": _each("calibration", _calibration, "confidence against accuracy"),
 }

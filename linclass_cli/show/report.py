@@ -35,6 +35,7 @@ _ALT = {
     "compare": "test accuracies with their intervals",
     "confusion": "which classes are taken for which",
     "weights": "what each class looks for",
+    "filters": "the filters of its dictionary",
     "calibration": "confidence against accuracy",
 }
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 from PIL import Image
 
 from linclass_cli import safetensors
+from linclass_cli.evidence import Evidence
 from linclass_cli.features import make_extractor, with_learned
+from linclass_cli.runs import load_run
+from tests.commands.test_line import FAST
 
 SMALL = ("--feature", "patches", "--filters", "8", "--patch-samples", "500", "--rounds", "1")
 
@@ -65,3 +69,27 @@ def test_refusals(linclass):
     result = linclass("extract", "--data", "textures", "--feature", "hog", "--filters", "40")
     assert result.code == 3
     assert "filters" in result.error
+
+
+def test_the_filters_are_drawn_heaviest_first(linclass):
+    linclass("train", "--data", "textures", *SMALL[2:], "--feature", "hog+patches", "--name", "mine")
+    for path in Path("cache/features").iterdir():
+        path.unlink()  # the run's own record is enough
+    files = linclass("plot", "mine", "--kind", "filters", "--json").json["files"]
+    assert files == ["cache/runs/mine/filters.png"]
+    assert Path(files[0]).read_bytes().startswith(b"\x89PNG")
+    tensors, _ = safetensors.parse(Path("cache/runs/mine/model.safetensors").read_bytes(), "it")
+    weight = tensors["weight"][:, -4 * 2 * 8 :].reshape(6, 4, 2, 8)
+    order = np.argsort(-np.sqrt((weight.astype(np.float64) ** 2).sum(axis=(0, 1, 2))))
+    found = Evidence(load_run(Path("cache"), "mine"), pytest.fail).filters
+    assert found.shape == (8, 6, 6, 1)
+    assert found.reshape(8, 36).tolist() == tensors["feature.patches.filters"][order].tolist()
+
+
+def test_filters_of_a_run_that_has_none(linclass):
+    linclass("train", *FAST, "--loss", "ridge", "--name", "other")
+    result = linclass("plot", "other", "--kind", "filters")
+    assert result.code == 3
+    assert "other is on hog, which has no filters to plot: `linclass train --feature patches`" in result.error
+    every = linclass("plot", "other", "--kind", "all", "--json")
+    assert "filters" not in " ".join(every.json["files"]) + every.err

@@ -31,6 +31,7 @@ from linclass_cli.show.figures.canvas import (
     wrong,
 )
 from linclass_cli.show.figures.confusion import confusion_figure
+from linclass_cli.show.figures.filters import filters_figure, filters_in_blocks, visible
 from linclass_cli.show.figures.mistakes import mistakes_figure
 from linclass_cli.show.figures.weights import cell_weights, weights_figure
 
@@ -191,6 +192,73 @@ def test_weights_without_a_place_have_no_picture():
     part = Part("vectors", {}, np.ones((2, 5), np.float32), (1, 1, 5))
     with pytest.raises(InputError, match="weights of vectors have no picture: .* hog, pixels, hue"):
         weights_figure(part, ["a", "b"], "t", "a")
+
+
+def test_weights_of_patches_are_elsewhere():
+    part = Part("patches", {}, np.ones((2, 5), np.float32), (9, 9, 1))
+    with pytest.raises(InputError, match="--kind filters"):
+        weights_figure(part, ["a", "b"], "t", "a")
+
+
+def test_a_filter_is_drawn_around_grey_in_its_own_range():
+    filters = np.zeros((3, 2, 2, 3), np.float32)
+    filters[0, 0, 0] = (0.1, -0.2, 0)
+    filters[1] = 7
+    assert visible(filters)[0, 0, 0].tolist() == pytest.approx([0.75, 0, 0.5])
+    assert (visible(filters)[1:].min(axis=(1, 2, 3)).tolist(), visible(filters)[2].max()) == ([1, 0.5], 0.5)
+    grey = visible(filters[..., :1])
+    assert grey.shape == (3, 2, 2, 3)
+    assert grey[0, 0, 0].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    ("count", "size", "channels", "words"),
+    [
+        (1, 6, 1, "the only filter, in whitened space"),
+        (7, 5, 3, "all 7 filters, those with the largest weights first"),
+        (301, 6, 3, "300 of 301 filters, those with"),
+        (1600, 64, 4, "300 of 1,600 filters"),
+        (2, 1, 2, "all 2 filters"),
+    ],
+)
+def test_filters_lie_in_the_picture_in_their_order(count, size, channels, words, theme):
+    filters = np.random.default_rng(0).normal(size=(count, size, size, channels)).astype(np.float32)
+    with themed(theme):
+        figure = filters_figure(filters, "t", "a")
+        assert figure.texts[2].get_text().startswith(words)
+        picture = np.asarray(Image.open(io.BytesIO(render(figure, "png"))).convert("RGB"))
+        ground = np.round(255 * np.array(to_rgb(paper()))).astype(np.uint8)
+    # Whole dots: each filter's pixels are found again, to the level.
+    image = figure.axes[0].get_images()[0].get_array()
+    top, left = len(picture) - 80 - len(image), 18
+    shown = picture[top : top + len(image), left : left + image.shape[1]]
+    solid = image[..., 3] == 255
+    assert np.array_equal(shown[solid], image[solid][:, :3])
+    assert (shown[~solid] == ground).all()
+    starts = np.flatnonzero(np.diff(np.append(0, solid[0])) == 1)
+    side = int(solid[0].argmin()) if not solid[0].all() else image.shape[1]
+    last = min(count, 300) - 1
+    for place in {0, min(1, last), last}:
+        row, column = divmod(place, len(starts))
+        y, x = starts[1] * row if row else 0, starts[column]
+        cell = image[y : y + side, x : x + side, :3]
+        want = np.round(255 * visible(filters[place : place + 1])[0]).repeat(side // size, 0)
+        assert np.array_equal(cell, want.repeat(side // size, 1))
+
+
+def test_filters_in_characters():
+    filters = np.random.default_rng(0).normal(size=(99, 6, 6, 3)).astype(np.float32)
+    with themed("dark"):
+        rows = filters_in_blocks(filters, 41)
+        # 6 filters of 6 columns beside each other, 7 under each other, two pixels a character.
+        assert {len(row) for row in rows} == {41}
+        assert len(rows) == 24
+        top, bottom = np.round(255 * visible(filters)[1, :2, 3])
+        assert rows[0][7 + 3] == ("▀", tuple(top), tuple(bottom))
+        assert rows[0][6][0] == " "
+        large = filters_in_blocks(np.ones((2, 64, 64, 1)), 40)
+    assert {len(row) for row in large} == {40}
 
 
 def test_calibration_shows_the_bins_that_have_images():

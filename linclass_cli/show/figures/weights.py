@@ -26,8 +26,9 @@ def weights_figure(part: Part, classes: Sequence[str], title: str, about: str) -
     Raises InputError for a feature whose weights have no place in an image.
     """
     if part.feature not in DRAWN:
+        filters = "; --kind filters draws what it looks for" if part.feature == "patches" else ""
         raise InputError(
-            f"weights of {part.feature} have no picture: its numbers have no place in an image; "
+            f"weights of {part.feature} have no picture: its numbers have no place in an image{filters}; "
             f"there are pictures for {', '.join(DRAWN)}"
         )
     k = len(classes)
