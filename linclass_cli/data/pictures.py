@@ -247,7 +247,9 @@ def _fitted(image: Image.Image, frame: Frame) -> NDArray[np.uint8]:
     scale = frame.width / width, frame.height / height
     box = (0.0, 0.0, float(width), float(height))
     if frame.fit == "crop":
-        keep_x, keep_y = width * scale[0] / max(scale), height * scale[1] / max(scale)
+        # At most all of it: the quotient can be a last bit more, and Pillow takes no box that begins below 0.
+        keep_x = min(float(width), width * scale[0] / max(scale))
+        keep_y = min(float(height), height * scale[1] / max(scale))
         left, top = (width - keep_x) / 2, (height - keep_y) / 2
         box = (left, top, left + keep_x, top + keep_y)
     elif frame.fit == "pad":

@@ -122,6 +122,17 @@ def test_crop_pad_and_stretch(tmp_path):
     assert stretched[0, 8].tolist() == [0, 0, 250]
 
 
+@pytest.mark.parametrize("width", [59, 107, 118])
+def test_a_crop_that_keeps_a_whole_side_keeps_no_bit_more(tmp_path, width):
+    """width * (33 / width) / (33 / width) is above width in floating point."""
+    tall = RNG.integers(0, 256, (90, width, 3), np.uint8)
+    found = read_picture(save(tmp_path / "a.png", tall), Frame(21, 33, 3, "crop"))
+    assert found.shape == (21, 33, 3)
+    turned = np.ascontiguousarray(tall.swapaxes(0, 1))
+    other = read_picture(save(tmp_path / "b.png", turned), Frame(33, 21, 3, "crop"))
+    assert np.abs(other.swapaxes(0, 1).astype(int) - found).max() <= 1
+
+
 def test_what_is_finer_than_a_pixel_is_averaged(tmp_path):
     checkers = np.indices((512, 512)).sum(0) % 2 * 255
     for name in ("a.png", "a.tif"):
