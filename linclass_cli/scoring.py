@@ -11,7 +11,8 @@ import numpy as np
 
 from linclass_cli.config import Config, config_of, leaves
 from linclass_cli.errors import InputError
-from linclass_cli.extract import Advance, obtain_features, plan_features, silent
+from linclass_cli.extract import BATCH, Advance, Plan, obtain_features, plan_features, silent
+from linclass_cli.features import Extractor, learns, with_learned
 from linclass_cli.jit import kernel
 from linclass_cli.memory import require
 from linclass_cli.model import Model
@@ -112,20 +113,58 @@ def score_run(
 ) -> Scored:
     """The scores of a run's model on ``part`` (train or test) of its own dataset, or of ``data``.
 
-    Missing features are extracted first. Raises MissingError where the run or the dataset is not there, and
-    InputError where the dataset's classes are not the model's.
+    Missing features are extracted first; those of a feature that learns are always by what this run's has
+    learned. Raises MissingError where the run or the dataset is not there, and InputError where the dataset's
+    classes are not the model's.
     """
     run, model = load_run(Path(cache_dir), name), load_model(Path(cache_dir), name)
     config = run_config(run, cache_dir, data)
     _require_memory(config, model, part)
-    plan, features = obtain_features(config, advance, notice)
+    plan = plan_features(config)
     if plan.info.classes != model.classes:
         raise InputError(
             f"{name} knows {_few(model.classes)}, and {config.data.name} has {_few(plan.info.classes)}: "
             "choose a dataset of the same classes"
         )
+    if learns(plan.extractor) and not _holds(plan, config, model):
+        extractor = with_learned(plan.extractor, model.learned)
+        notice(f"computing features of {config.data.name} with what {name} has learned")
+        return Scored(run, model, config, *_score_images(extractor, model, config, part, advance))
+    _, features = obtain_features(config, advance, notice)
     block = features.train if part == "train" else features.test
     return Scored(run, model, config, linear_scores(model, block.X), block.y)
+
+
+def _holds(plan: Plan, config: Config, model: Model) -> bool:
+    """Whether the store has the planned features by what the model's own feature has learned.
+
+    Those of another dataset, or of another machine, are by what was learned there.
+    """
+    if not plan.path.is_file():
+        return False
+    learned = obtain_features(config)[1].learned
+    return learned.keys() == model.learned.keys() and all(
+        np.array_equal(array, model.learned[name]) for name, array in learned.items()
+    )
+
+
+def _score_images(
+    extractor: Extractor, model: Model, config: Config, part: str, advance: Advance
+) -> tuple[Array, Array]:
+    """Scores (n, k) and labels (n,) of the images of a part; their features are not kept."""
+    from linclass_cli.data.readers import load_dataset
+
+    dataset = load_dataset(config.data.name, config.cache)
+    split = dataset.train if part == "train" else dataset.test
+    images, n = split.images, len(split.labels)
+    scores = np.empty((n, len(model.bias)), np.float32)
+    for start in range(0, n, BATCH):
+        some = images[start : start + BATCH]
+        X = np.empty((len(some), extractor.dim(some.shape[1:])), np.float32)
+        extractor(some, X)
+        scores[start : start + BATCH] = linear_scores(model, X)
+        advance(min(start + BATCH, n), n)
+    return scores, np.asarray(split.labels, np.int64)
 
 
 def _require_memory(config: Config, model: Model, part: str) -> None:

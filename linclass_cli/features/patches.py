@@ -154,8 +154,13 @@ class Patches:
         shape = check_images(images)
         check_out(out, len(images), self.dim(shape))
         learned = self.dictionary
-        if learned is None or learned.filters.shape != (self.filters, self.patch_size**2 * shape[2]):
-            raise InputError("patches learns from the training part first, from images of the same channels")
+        if learned is None:
+            raise InputError("patches learns from the training part first")
+        channels = learned.filters.shape[1] / self.patch_size**2
+        if channels != shape[2]:
+            raise InputError(
+                f"patches has learned from images of {channels:g} channels, and these have {shape[2]}"
+            )
         images = np.ascontiguousarray(images)
         product = np.asarray(learned.whitening, np.float64) @ np.asarray(learned.filters, np.float64).T
         offsets = np.asarray(learned.mean, np.float64) @ product

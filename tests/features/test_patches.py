@@ -164,7 +164,7 @@ def test_refusals():
     images = pictures((12, 12, 3))
     with pytest.raises(InputError, match="learns from the training part first"):
         extract(Patches(filters=7), images)
-    with pytest.raises(InputError, match="images of the same channels"):
+    with pytest.raises(InputError, match="from images of 3 channels, and these have 1"):
         extract(fitted(images), pictures((12, 12, 1)))
     for params, text in (
         ({"filters": 0}, "filters must be a whole number, 1 to 100000, not 0"),
