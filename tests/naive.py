@@ -61,7 +61,8 @@ def patches(image, mean, whitening, filters, pooling, threshold, contrast, mirro
                     for x in range(b * across // pooling, (b + 1) * across // pooling):
                         patch = seen[y : y + size, x : x + size].astype(np.float64).ravel()
                         variance = patch.var(ddof=1) if len(patch) > 1 else 0.0
-                        patch = (patch - patch.mean()) / math.sqrt(variance + contrast)
+                        patch -= patch.mean()
+                        patch = patch / math.sqrt(variance + contrast) if patch.any() else patch
                         answers = filters @ (whitening @ (patch - mean))
                         column = pooling - 1 - b if turned else b
                         sums[a, column, 0] += np.maximum(answers - threshold, 0)

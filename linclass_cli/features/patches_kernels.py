@@ -14,11 +14,14 @@ from linclass_cli.jit import kernel
 
 @kernel(inner=True, fast=True)
 def _normalise(values: npt.NDArray[np.float32], total: int, squares: int, contrast: float) -> None:
-    """Subtract the mean of a patch (K,), and divide by sqrt(variance + contrast), the divisor being K - 1."""
+    """Subtract the mean of a patch (K,), and divide by sqrt(variance + contrast), the divisor being K - 1.
+
+    A patch of one colour becomes zeros, also without a contrast.
+    """
     K = values.shape[0]
     mean = total / K
-    variance = (squares - total * mean) / max(K - 1, 1)
-    center, factor = np.float32(mean), np.float32(1.0 / np.sqrt(variance + contrast))
+    spread = (squares - total * mean) / max(K - 1, 1) + contrast
+    center, factor = np.float32(mean), np.float32(1.0 / np.sqrt(spread) if spread > 0 else 0.0)
     for j in range(K):
         values[j] = (values[j] - center) * factor
 

@@ -55,6 +55,19 @@ def test_twin(shape, params):
     np.testing.assert_allclose(extract(extractor, images), twin(extractor, images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("contrast", [0.0, 10.0])
+def test_flat_patches(contrast):
+    """Most of a picture of a digit: they say nothing, and divide nothing by zero."""
+    images = pictures((12, 12, 1))[:6].copy()
+    images[0], images[1], images[2, :7] = 0, 255, 31
+    extractor = fitted(images, contrast=contrast)
+    found = extract(extractor, images)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, twin(extractor, images), rtol=1e-4, atol=1e-4)
+    black = fitted(np.zeros_like(images), contrast=contrast, whitening=0.0)
+    assert np.isfinite(extract(black, images)).all()
+
+
 def test_more_filters_and_patches_than_a_tile_holds():
     """Images of 50 × 40: several tiles an image; 300 filters: more than one block of them."""
     images = pictures((50, 40, 3))[:2]
