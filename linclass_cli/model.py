@@ -14,7 +14,7 @@ from linclass_cli.errors import IntegrityError
 from linclass_cli.visible import is_name
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_LEARNED = "feature."
+LEARNED = "feature."  # before the names of what a feature has learned
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Model:
 def dump_model(model: Model) -> bytes:
     """The bytes of the file."""
     tensors = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
-    tensors |= {_LEARNED + name: array for name, array in model.learned.items()}
+    tensors |= {LEARNED + name: array for name, array in model.learned.items()}
     metadata = {
         "classes": json.dumps(list(model.classes)),
         "loss": model.loss,
@@ -95,5 +95,5 @@ def _model(tensors: dict[str, Array], metadata: dict[str, str]) -> Model:
         metadata["feature_key"],
         temperature,
         "temperature" in metadata,
-        {name.removeprefix(_LEARNED): array for name, array in tensors.items() if name.startswith(_LEARNED)},
+        {name.removeprefix(LEARNED): array for name, array in tensors.items() if name.startswith(LEARNED)},
     )

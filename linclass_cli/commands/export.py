@@ -28,8 +28,9 @@ def add(app: typer.Typer) -> None:
         """Write a run's model for other programs, and print the files' paths.
 
         onnx gives RUN.onnx, from features (float32) to probabilities, scores and the label's number, and for
-        hog and pixels RUN-images.onnx, from images (uint8: n, height, width, channels) to the same.
-        safetensors and npz hold weight, bias, mean and factor, with the formula. Scaling is always included.
+        hog, pixels and patches RUN-images.onnx, from images (uint8: n, height, width, channels) to the same.
+        safetensors and npz hold weight, bias, mean and factor, with the formula, and of patches the
+        dictionary. Scaling is always included.
 
         Example: linclass export run1 --format onnx --out models
         """

@@ -13,6 +13,8 @@ from linclass_cli.atomic import write_bytes
 from linclass_cli.errors import InputError
 from linclass_cli.exporting.images import unfaithful
 from linclass_cli.exporting.onnx_model import describe, features_model, images_model
+from linclass_cli.features import learned_by
+from linclass_cli.model import LEARNED, Array
 from linclass_cli.predicting.predictor import Predictor, load_predictor
 
 FORMATS = ("onnx", "safetensors", "npz")
@@ -59,15 +61,20 @@ def export_run(
 
 def _safetensors(predictor: Predictor) -> bytes:
     """weight (k, d), bias (k,) float32, mean and factor (d,) float64; the rest in the metadata."""
-    model = predictor.model
-    tensors = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
-    return safetensors.dump(tensors, describe(predictor))
+    return safetensors.dump(_arrays(predictor), describe(predictor))
 
 
 def _npz(predictor: Predictor) -> bytes:
     """The same arrays, ``classes`` (k,) as text, the metadata as texts of no dimension. Nothing pickled."""
-    model, file = predictor.model, io.BytesIO()
+    file = io.BytesIO()
     about = {key: np.array(value) for key, value in describe(predictor).items()}
-    arrays = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
-    np.savez(file, allow_pickle=False, **(about | {"classes": np.array(model.classes)} | arrays))
+    classes = {"classes": np.array(predictor.model.classes)}
+    np.savez(file, allow_pickle=False, **(about | classes | _arrays(predictor)))
     return file.getvalue()
+
+
+def _arrays(predictor: Predictor) -> dict[str, Array]:
+    """The model's own, and what its feature has learned, as ``feature.patches.filters`` and so on."""
+    model = predictor.model
+    arrays = {"weight": model.weight, "bias": model.bias, "mean": model.mean, "factor": model.factor}
+    return arrays | {LEARNED + name: array for name, array in learned_by(predictor.extractor).items()}

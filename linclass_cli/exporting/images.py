@@ -11,10 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from linclass_cli.exporting.graph import Graph
+from linclass_cli.exporting.patch_nodes import patch_nodes
 from linclass_cli.features import Extractor
 from linclass_cli.features.hog import BLOCK_NORMS, Hog
 from linclass_cli.features.hog_tables import HogPlan, hog_plan
 from linclass_cli.features.joined import Joined
+from linclass_cli.features.patches import Patches
 from linclass_cli.features.pixels import Pixels
 
 Shape = tuple[int, int, int]
@@ -25,10 +27,13 @@ def unfaithful(extractor: Extractor, shape: Shape) -> str | None:
     """Why features of images of this shape (height, width, channels) cannot be ONNX nodes; None: they can."""
     if isinstance(extractor, Joined):
         return next((why for part in extractor.parts if (why := unfaithful(part, shape))), None)
-    if isinstance(extractor, Pixels):
+    if isinstance(extractor, Pixels | Patches):
         return None
     if not isinstance(extractor, Hog):
-        return f"{extractor.name} is not among the features that are exported with images in: hog and pixels"
+        return (
+            f"{extractor.name} is not among the features that are exported with images in: hog, pixels and "
+            "patches"
+        )
     if extractor.transform_sqrt:
         return "hog with transform_sqrt rounds where ONNX's functions round otherwise"
     if _plan(extractor, shape).pairs:
@@ -46,6 +51,8 @@ def image_nodes(graph: Graph, images: str, extractor: Extractor, shape: Shape) -
     if isinstance(extractor, Joined):
         parts = [image_nodes(graph, images, part, shape) for part in extractor.parts]
         return graph.add("Concat", *parts, axis=1)
+    if isinstance(extractor, Patches):
+        return patch_nodes(graph, images, extractor, shape)
     pixels = graph.cast(images, np.float32)
     if isinstance(extractor, Pixels):
         return graph.reshape(graph.add("Div", pixels, graph.constant(255.0)), -1, int(np.prod(shape)))

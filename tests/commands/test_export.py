@@ -13,6 +13,7 @@ from linclass_cli import safetensors
 from linclass_cli.data.readers import load_dataset
 from linclass_cli.errors import InputError
 from linclass_cli.exporting.files import export_run
+from linclass_cli.predicting.predictor import load_predictor
 from linclass_cli.scoring import score_run
 from tests.commands.test_line import FAST
 
@@ -58,6 +59,26 @@ def test_safetensors_and_npz_hold_the_model_and_how_to_use_it(linclass, scored):
             model = scored.model
             own = ((x - model.mean) * model.factor) @ model.weight.T + model.bias
             np.testing.assert_array_equal(scores, own)
+
+
+def test_a_run_on_patches_goes_out_with_its_dictionary(linclass):
+    small = ("--filters", "8", "--patch-samples", "500", "--rounds", "1")
+    linclass("train", "--data", "textures", "--feature", "patches+hog", *small, "--name", "p")
+    ours = load_predictor(Path("cache"), "p")
+    images = load_dataset("textures", Path("cache")).test.images[:100]
+    assert linclass("export", "p", "--json").json["files"] == ["p.onnx", "p-images.onnx"]
+    session = onnxruntime.InferenceSession("p-images.onnx")
+    scores, label = session.run(["scores", "label"], {"images": images})
+    np.testing.assert_allclose(scores, ours.scores(images), atol=1e-3)
+    assert label.tolist() == ours.scores(images).argmax(axis=1).tolist()
+    linclass("export", "p", "--format", "safetensors")
+    linclass("export", "p", "--format", "npz")
+    tensors, _ = safetensors.parse(Path("p.safetensors").read_bytes(), "it")
+    with np.load("p.npz", allow_pickle=False) as arrays:
+        for name, array in ours.model.learned.items():
+            assert (
+                tensors[f"feature.{name}"].tobytes() == array.tobytes() == arrays[f"feature.{name}"].tobytes()
+            )
 
 
 @pytest.mark.parametrize(

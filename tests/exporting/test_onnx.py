@@ -18,10 +18,11 @@ from linclass_cli.errors import MissingError
 from linclass_cli.exporting.graph import Graph
 from linclass_cli.exporting.images import image_nodes, unfaithful
 from linclass_cli.exporting.onnx_model import features_model, images_model
-from linclass_cli.features import make_extractor
+from linclass_cli.features import fit_extractor, make_extractor
 from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.model import Model
 from linclass_cli.predicting.predictor import Predictor
+from tests import naive
 
 SHAPES = [(32, 32, 3), (32, 32, 1), (28, 45, 3)]
 
@@ -83,16 +84,23 @@ def nodes_alone(extractor, shape) -> bytes:
         ("hog", {"block_norm": "L2", "orientations": 1}),
         ("hog", {"channels": "largest", "orientations": 12}),
         ("hog+pixels", {"pixels_per_cell": 4}),
+        ("patches", {}),
+        ("patches", {"mirror": False, "pooling": 3, "patch_size": 5, "threshold": 0.0}),
+        ("patches", {"pooling": 1, "contrast": 0.0}),
+        ("patches", {"patch_size": 1, "filters": 2}),
+        ("hog+patches", {"pixels_per_cell": 4}),
     ],
 )
 def test_features_of_images(shape, name, options):
-    extractor = make_extractor(name, **options)
     images = crops(shape)
+    learning = {"filters": 9, "patch_samples": 500, "rounds": 1} if "patches" in name else {}
+    extractor = fit_extractor(make_extractor(name, **learning | options), images)
     expected = np.empty((len(images), extractor.dim(shape)), np.float32)
     extractor(images, expected)
     assert unfaithful(extractor, shape) is None
     found = run(nodes_alone(extractor, shape), images=images)["features"]
-    assert np.abs(found - expected).max() < 1e-5
+    # Answers of hundreds of patches are added up, and each is rounded as such a sum may be.
+    np.testing.assert_allclose(found, expected, rtol=1e-4 if learning else 0, atol=2e-3 if learning else 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +146,21 @@ def test_probabilities_scores_and_labels(more):
     assert json.loads(about["classes"]) == list("äbcde")
     assert json.loads(about["feature"])["name"] == "hog"
     assert json.loads(about["image_shape"]) == [32, 32, 3]
+
+
+def test_the_graph_of_patches_is_as_near_to_the_slow_way_as_the_kernels():
+    shape = (16, 15, 3)
+    images = crops(shape, 12)
+    extractor = fit_extractor(make_extractor("patches", filters=9, patch_samples=500, rounds=1), images)
+    learned = extractor.dictionary
+    arrays = [array.astype(np.float64) for array in (learned.mean, learned.whitening, learned.filters)]
+    slow = [
+        naive.patches(image, *arrays, 2, extractor.threshold, extractor.contrast, True) for image in images
+    ]
+    found = run(nodes_alone(extractor, shape), images=images)["features"]
+    np.testing.assert_allclose(found, slow, rtol=1e-4, atol=1e-4)
+    # The first image is black, the second white: what convolutions of flat patches round does not count.
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
 
 
 def test_losses_without_probabilities_have_scores():
