@@ -27,7 +27,11 @@ def unfaithful(extractor: Extractor, shape: Shape) -> str | None:
     """Why features of images of this shape (height, width, channels) cannot be ONNX nodes; None: they can."""
     if isinstance(extractor, Joined):
         return next((why for part in extractor.parts if (why := unfaithful(part, shape))), None)
-    if isinstance(extractor, Pixels | Patches):
+    if isinstance(extractor, Patches):
+        K = extractor.patch_size**2 * shape[2]
+        fits = extractor.dictionary is not None and extractor.dictionary.mean.shape == (K,)
+        return None if fits else "the dictionary of patches is not one of images of such channels"
+    if isinstance(extractor, Pixels):
         return None
     if not isinstance(extractor, Hog):
         return (

@@ -129,15 +129,15 @@ class Patches:
 
         from linclass_cli.features.dictionary import Dictionary
 
-        arrays = [learned.get(f"{self.name}.{key}") for key in ("mean", "whitening", "filters")]
-        again = "`linclass extract --force` learns it again"
-        if any(array is None for array in arrays):
-            raise IntegrityError(f"the dictionary of patches is not there: {again}")
-        mean, whitening, filters = (np.asarray(array) for array in arrays)
-        K = whitening.shape[-1]
-        fits = whitening.shape == (K, K) and filters.shape == (self.filters, K) and mean.shape == (1, K)
-        if not fits or not all(np.isfinite(array).all() for array in (mean, whitening, filters)):
-            raise IntegrityError(f"the dictionary of patches is damaged: {again}")
+        names = [f"{self.name}.{key}" for key in ("mean", "whitening", "filters")]
+        if any(name not in learned for name in names):
+            raise IntegrityError("the dictionary of patches is not there: train again")
+        mean, whitening, filters = arrays = [np.asarray(learned[name]) for name in names]
+        K = mean.size
+        shapes = [(1, K), (K, K), (self.filters, K)]
+        fits = K > 0 and K % self.patch_size**2 == 0 and [array.shape for array in arrays] == shapes
+        if not fits or not all(np.isfinite(array).all() for array in arrays):
+            raise IntegrityError("the dictionary of patches is damaged: train again")
         return replace(self, dictionary=Dictionary(mean[0], whitening, filters))
 
     def __call__(self, images: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:

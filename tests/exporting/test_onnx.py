@@ -117,6 +117,13 @@ def test_what_would_not_be_faithful_is_not_exported(name, options, shape, words)
     assert words in unfaithful(make_extractor(name, **options), shape)
 
 
+def test_a_dictionary_of_other_images_is_not_exported():
+    extractor = fit_extractor(make_extractor("patches", filters=3, patch_samples=50), crops((9, 9, 3), 5))
+    assert unfaithful(extractor, (9, 9, 3)) is None
+    assert "channels" in unfaithful(extractor, (9, 9, 1))
+    assert "channels" in unfaithful(make_extractor("patches"), (9, 9, 3))
+
+
 def test_ties_at_45_degrees_are_no_matter_of_grey_images():
     extractor, shape = make_extractor("hog", orientations=8), (32, 32, 1)
     images = crops(shape)

@@ -163,12 +163,18 @@ def test_what_was_learned_goes_in_and_out():
 def test_what_does_not_fit_is_not_taken(name):
     extractor = fitted(pictures((12, 12, 3)))
     kept = learned_by(extractor)
-    with pytest.raises(IntegrityError, match="is not there: `linclass extract --force`"):
+    with pytest.raises(IntegrityError, match="is not there: train again"):
         with_learned(extractor, {key: value for key, value in kept.items() if key != name})
     with pytest.raises(IntegrityError, match="is damaged"):
         with_learned(extractor, {**kept, name: np.full_like(kept[name], np.nan)})
     with pytest.raises(IntegrityError, match="is damaged"):
         with_learned(extractor, {**kept, name: kept[name][:, :-1]})
+    with pytest.raises(IntegrityError, match="is damaged"):  # no square patches have 107 numbers
+        less = {key: array[:, :-1] for key, array in kept.items()}
+        with_learned(extractor, less | {"patches.whitening": less["patches.whitening"][:-1]})
+    for shape in ((), (0,), (0, 0)):
+        with pytest.raises(IntegrityError, match="is damaged"):
+            with_learned(extractor, {key: np.zeros(shape, np.float32) for key in kept})
 
 
 def test_refusals():

@@ -87,9 +87,9 @@ def _mosaic(filters: Array, columns: int, fine: int, gap: int) -> Array:
     rows = -(-count // columns)
     side = size * fine
     step = side + gap
-    cells = np.zeros((rows * columns, step, step, 4), np.uint8)
+    places = np.zeros((rows * columns, step, step, 4), np.uint8)
     solid = np.round(255 * filters).astype(np.uint8).repeat(fine, axis=1).repeat(fine, axis=2)
-    cells[:count, :side, :side, :3] = solid
-    cells[:count, :side, :side, 3] = 255
-    mosaic = cells.reshape(rows, columns, step, step, 4).swapaxes(1, 2)
+    places[:count, :side, :side, :3] = solid
+    places[:count, :side, :side, 3] = 255
+    mosaic = places.reshape(rows, columns, step, step, 4).swapaxes(1, 2)
     return mosaic.reshape(rows * step, columns * step, 4)[:-gap, :-gap]
