@@ -65,6 +65,9 @@ _PATCHES = ("patches",)
 class FeatureConfig(Section):
     # A FeatureName, or several: "hog+hue".
     name: FeatureName = setting("hog", "what is computed from each image; a + joins several", joined="+")
+    store_dtype: Literal["float32", "float16"] = setting(
+        "float32", "stored as: float16 halves the file, and keeps 3 digits of a number"
+    )
     orientations: int = setting(9, "orientation bins in 180 degrees", ge=1, le=36, only_for=_HOG)
     pixels_per_cell: int = setting(8, "side of a cell, in pixels", ge=1, le=1024, only_for=_HOG)
     cells_per_block: int = setting(3, "side of a block, in cells", ge=1, le=64, only_for=_HOG)
@@ -96,6 +99,10 @@ class FeatureConfig(Section):
     )
     mirror: bool = setting(True, "sum over the image and its mirror image", only_for=_PATCHES)
     dictionary_seed: int = setting(0, "seed of the dictionary", ge=0, le=2**63 - 1, only_for=_PATCHES)
+
+    def options(self, name: str) -> dict[str, Any]:
+        """The parameters of the extractor ``name``: how its values are stored is none of them."""
+        return {key: value for key, value in super().options(name).items() if key != "store_dtype"}
 
 
 @dataclass(frozen=True)
@@ -219,7 +226,11 @@ class Config(Section):
         return {
             "seed": self.seed,
             "data": dataclasses.asdict(self.data),
-            "feature": {"name": self.feature.name, **self.feature.options(self.feature.name)},
+            "feature": {
+                "name": self.feature.name,
+                **self.feature.options(self.feature.name),
+                "store_dtype": self.feature.store_dtype,
+            },
             "model": _said(self.model),
             "solver": {"name": self.solver_name, **self.solver.options(self.solver_name)},
             "split": _said(self.split),

@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from linclass_cli.atomic import discard
 from linclass_cli.config import Config
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
@@ -18,7 +20,7 @@ from linclass_cli.data.registry import DATASETS
 from linclass_cli.digest import digest
 from linclass_cli.errors import InputError
 from linclass_cli.feature_check import check_features
-from linclass_cli.feature_header import describe_feature
+from linclass_cli.feature_header import describe_feature, stored_dtype
 from linclass_cli.features import (
     Extractor,
     describe_extractor,
@@ -27,6 +29,7 @@ from linclass_cli.features import (
     learns,
     make_extractor,
 )
+from linclass_cli.halves import store
 from linclass_cli.locks import holding, lock_path
 from linclass_cli.memory import require
 from linclass_cli.partial import Partial, partial_folder
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from linclass_cli.data.readers import Split
 
 BATCH = 2048  # images between two reports of progress
+_BATCH_BYTES = 64 << 20  # of float32 features, at most, that wait to be stored as float16
 
 Advance = Callable[[int, int], None]
 Notice = Callable[[str], None]
@@ -93,6 +97,8 @@ def plan_features(config: Config) -> Plan:
         "dataset": {"name": info.name, "digest": info.digest},
         "feature": describe_extractor(extractor),
     }
+    if config.feature.store_dtype != "float32":
+        meta["dtype"] = config.feature.store_dtype
     return Plan(info, extractor, meta, feature_path(config.cache, meta))
 
 
@@ -140,7 +146,7 @@ def _require_memory(plan: Plan, d: int) -> None:
     info = plan.info
     n = info.n_train + info.n_test
     images = n * math.prod(info.image_shape) * (4 if info.kind == "vectors" else 1)
-    features = {"features": feature_bytes(n, d)}
+    features = {"features": feature_bytes(n, d, stored_dtype(plan.meta))}
     name = "vectors" if info.kind == "vectors" else "images"
     what = f"extracting {plan.extractor.name} of {info.name}"
     # The images of known datasets are put together in memory; imported ones are pages of their files.
@@ -167,7 +173,10 @@ def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[s
     sizes = {part: len(labels) for part, (_, labels) in parts.items()}
 
     def fill(part: str, X: Array, y: Array) -> None:
-        X[:], y[:] = parts[part]
+        vectors, y[:] = parts[part]
+        batch = _batch(X)
+        for start in range(0, len(X), batch):
+            store(vectors[start : start + batch], X[start : start + batch], part, start)
         advance(sum(sizes.values()) if part == "test" else sizes["train"], sum(sizes.values()))
 
     return fill, sizes
@@ -191,10 +200,11 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         done += sizes[part] - sum(stop - start for start, stop in missing)
         if missing and computed == 0 and done > 0:
             notice(f"going on where an extraction stopped: {done:,} of {total:,} images are done")
+        batch = _batch(X)
         for first, last in missing:
-            for start in range(first, last, BATCH):
-                stop = min(start + BATCH, last)
-                extractor(images[part].images[start:stop], X[start:stop])
+            for start in range(first, last, batch):
+                stop = min(start + batch, last)
+                _fill_rows(extractor, images[part].images, part, X, start, stop)
                 kept.add(part, X, start, stop)
                 done, computed = done + stop - start, computed + stop - start
                 advance(done, total)
@@ -207,6 +217,23 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         d = extractor.dim(plan.info.image_shape)
         write_features(plan.path, plan.meta, sizes, d, fill, learned_by(extractor))
     return computed
+
+
+def _batch(X: Array) -> int:
+    """Rows of X (n, d) that are computed at a time."""
+    if X.dtype == np.float32:
+        return BATCH
+    return max(1, min(BATCH, _BATCH_BYTES // (4 * int(X.shape[1]))))
+
+
+def _fill_rows(extractor: Extractor, images: Array, part: str, X: Array, start: int, stop: int) -> None:
+    """The features of some images into the same rows of X: straight, or, for float16, through float32."""
+    if X.dtype == np.float32:
+        extractor(images[start:stop], X[start:stop])
+        return
+    values = np.empty((stop - start, X.shape[1]), np.float32)
+    extractor(images[start:stop], values)
+    store(values, X[start:stop], part, start)
 
 
 def _key_of_values(plan: Plan, extractor: Extractor) -> str:
@@ -235,7 +262,6 @@ def _load_images(plan: Plan, config: Config) -> dict[str, Split]:
 def _load_the_rest(plan: Plan) -> None:
     """Use the extractor once, on one black image: what it loads, or compiles, is there from then on."""
     import h5py  # noqa: F401  # for the store
-    import numpy as np
 
     shape = plan.info.image_shape
     if not learns(plan.extractor):

@@ -20,8 +20,10 @@ from linclass_cli.features import make_extractor
 
 HEADER = 8192  # bytes: a power of two, as HDF5 wants
 PARTS = ("train", "test")
+_STORED = tuple(f"{part}/features" for part in PARTS)
 _MAGIC = b"linclass features 1 sha256 "
 _LINE = len(_MAGIC) + 64 + 1
+DTYPES = {"float32": 4, "float16": 2}  # what features are stored as, and its bytes
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # a name of a dataset, a feature or a parameter
 
 
@@ -53,8 +55,11 @@ def parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | No
         if parsed["size"] != size:
             raise damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
         widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in PARTS}
+        stored = stored_dtype(parsed["meta"])
         for name, place in parsed["places"].items():
-            item, dims = (8, 1) if name.endswith("/labels") else (4, 2)
+            item, dims = (8, 1) if name.endswith("/labels") else (DTYPES[place_dtype(place)], 2)
+            if place_dtype(place) != (stored if name in _STORED else "float32"):
+                raise ValueError
             numbers = [*place["shape"], place["offset"]]
             sound = all(type(x) is int and 0 <= x <= size for x in numbers) and len(place["shape"]) == dims
             if not sound:
@@ -74,6 +79,16 @@ def parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | No
     return parsed
 
 
+def stored_dtype(meta: dict[str, Any]) -> str:
+    """What the features that ``meta`` describes are stored as: float32, unless it says something else."""
+    return str(meta.get("dtype", "float32"))
+
+
+def place_dtype(place: dict[str, Any]) -> str:
+    """The same of the numbers at a place that are no labels."""
+    return str(place.get("dtype", "float32"))
+
+
 def _check_meta(meta: dict[str, Any]) -> None:
     """Raise ValueError, or what else nonsense gives, unless it names a dataset and a feature."""
     dataset, feature, params = meta["dataset"], meta["feature"], dict(meta["feature"]["params"])
@@ -88,6 +103,7 @@ def _check_meta(meta: dict[str, Any]) -> None:
 def describe_feature(meta: dict[str, Any]) -> str:
     """The feature with those of its parameters that are not the default: ``hog (block_norm L1)``."""
     changed = ", ".join(f"{name} {value}" for name, value in _changed(meta).items())
+    changed = ", ".join(filter(None, (changed, meta.get("dtype"))))
     return str(meta["feature"]["name"]) + (f" ({changed})" if changed else "")
 
 
@@ -109,6 +125,8 @@ def _mend(path: Path, meta: dict[str, Any] | None) -> str:
     for name, value in _changed(meta).items():
         flag = f"--{name.replace('_', '-')}"
         command += f" {flag}" if value is True else f" {flag} {shlex.quote(str(value))}"
+    if "dtype" in meta:
+        command += f" --store-dtype {stored_dtype(meta)}"
     return f"`{command}{there}` computes it again"
 
 

@@ -11,6 +11,7 @@ from linclass_cli.data.manifest import MANIFEST, damaged_members, dataset_folder
 from linclass_cli.data.own import ARRAYS, damaged_files, import_command, imported_names, read_own
 from linclass_cli.data.registry import DATASETS
 from linclass_cli.errors import LinclassError, at_cache
+from linclass_cli.feature_header import stored_dtype
 from linclass_cli.runs import every_run, load_run
 from linclass_cli.store import list_features, open_features
 
@@ -30,6 +31,7 @@ def list_cache(cache: Path) -> list[dict[str, Any]]:
             n_test = header["places"]["test/features"]["shape"][0]
             described = {"dataset": header["meta"]["dataset"]["name"], "feature": header["meta"]["feature"]}
             entry |= {**described, "n_train": n, "n_test": n_test, "d": d}
+            entry["dtype"] = stored_dtype(header["meta"])
         entries.append(entry)
     return entries + [_folder("run", name, runs_folder(cache) / name) for name in every_run(cache)]
 

@@ -73,7 +73,7 @@ class Partial:
             discard(self.folder)
 
     def take(self, part: str, X: Array) -> list[Span]:
-        """Fill X float32 (n, d) with the part's rows that are kept; the spans of rows that are not."""
+        """Fill X (n, d), pages of the file, with the rows that are kept; the spans of those that are not."""
         there = np.zeros(len(X), np.bool_)
         for name, start, stop, path in blocks(self.folder):
             if name == part and start < stop <= len(X) and not there[start:stop].all():

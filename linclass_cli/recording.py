@@ -116,7 +116,7 @@ def _record(
     weighting = load_weighting(config.model.class_weight, info.classes)
     files = {"groups": groups and groups.sha256, "class_weights": weighting and weighting.said}
     require_fit(info, d, config, kind)
-    spills = spilling(feature_bytes(info.n_train, d))
+    spills = spilling(feature_bytes(info.n_train, d, config.feature.store_dtype))
     if spills:
         notice(spills)
     tracker, unit = _tracker(log, config), "fits" if kind == "cv" else "steps"

@@ -172,7 +172,7 @@ def _require_memory(config: Config, model: Model, part: str) -> None:
     info = plan_features(config).info
     k, d = model.weight.shape
     n = info.n_train if part == "train" else info.n_test
-    features = {"features": feature_bytes(info.n_train + info.n_test, d)}
+    features = {"features": feature_bytes(info.n_train + info.n_test, d, config.feature.store_dtype)}
     require(f"scoring {info.name}", {"scores": 4 * n * k}, features)
 
 

@@ -1,8 +1,8 @@
 """The feature store: immutable, content-addressed HDF5 files, verified before anything reads them.
 
-``features/<dataset>-<feature>-<key12>.h5`` holds /train/features float32 (n, d), /train/labels int64 (n,)
-and the same under /test; on its root the attributes ``meta`` (canonical JSON, whose sha256 is the key) and
-``checksums`` (JSON: the sha256 of each of the four datasets' bytes). Any HDF5 reader opens it.
+``features/<dataset>-<feature>-<key12>.h5`` holds /train/features float32 or float16 (n, d), /train/labels
+int64 (n,) and the same under /test; on its root the attributes ``meta`` (canonical JSON, whose sha256 is the
+key) and ``checksums`` (JSON: the sha256 of each of the four datasets' bytes). Any HDF5 reader opens it.
 
 In front of the HDF5 data, in the user block that HDF5 leaves to applications, stands linclass's own header:
 where each dataset lies, and a digest of every byte behind the header; its first line holds a digest of the
@@ -26,7 +26,16 @@ import numpy as np
 from linclass_cli.atomic import allocate, replacing, step
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError
-from linclass_cli.feature_header import HEADER, PARTS, damaged, dump_header, parse_header
+from linclass_cli.feature_header import (
+    DTYPES,
+    HEADER,
+    PARTS,
+    damaged,
+    dump_header,
+    parse_header,
+    place_dtype,
+    stored_dtype,
+)
 from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.threads import available
 
@@ -39,7 +48,7 @@ _LEARNED = "learned/"
 
 @dataclass(frozen=True)
 class Block:
-    """One part's features X float32 (n, d) and labels y int64 (n,), mapped from the file."""
+    """One part's features X float32 or float16 (n, d) and labels y int64 (n,), mapped from the file."""
 
     X: Array
     y: Array
@@ -65,7 +74,10 @@ class Features:
 
 
 def make_key(meta: dict[str, Any]) -> str:
-    """The key of what ``meta`` describes: dataset, feature, version, parameters; never threads or paths."""
+    """The key of what ``meta`` describes: dataset, feature, version, parameters; never threads or paths.
+
+    What float32 features are has no word of their dtype: their keys are older than the choice.
+    """
     return digest(meta)
 
 
@@ -74,9 +86,9 @@ def feature_path(cache: Path, meta: dict[str, Any]) -> Path:
     return cache / "features" / name
 
 
-def feature_bytes(n: int, d: int) -> int:
-    """The bytes of the features and labels of n images."""
-    return n * (4 * d + 8)
+def feature_bytes(n: int, d: int, dtype: str) -> int:
+    """The bytes of the features, stored as ``dtype``, and labels of n images."""
+    return n * (DTYPES[dtype] * d + 8)
 
 
 def write_features(
@@ -89,15 +101,15 @@ def write_features(
 ) -> None:
     """Write a feature file atomically: absent, old or new, never half.
 
-    sizes: the rows of ``train`` and ``test``; ``fill(part, X, y)`` writes into X float32 (n, d) and y int64
-    (n,), which are the file's own pages; ``learned``: float32 arrays (a, b) that belong to
-    them. Raises ResourceError when the disk is too small, before any work.
+    sizes: the rows of ``train`` and ``test``; ``fill(part, X, y)`` writes into X (n, d), float32 or
+    what ``meta`` says, and y int64 (n,), which are the file's own pages; ``learned``: float32 arrays (a, b)
+    that belong to them. Raises ResourceError when the disk is too small, before any work.
     """
     shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in PARTS}
     shapes |= {f"{part}/labels": (sizes[part],) for part in PARTS}
     learned = learned or {}
     shapes |= {_LEARNED + name: array.shape for name, array in learned.items()}
-    need = feature_bytes(sum(sizes.values()), d) + (16 + len(learned)) * _PAGE + HEADER
+    need = feature_bytes(sum(sizes.values()), d, stored_dtype(meta)) + (16 + len(learned)) * _PAGE + HEADER
     need += sum(array.nbytes for array in learned.values())
     with replacing(path, need) as temporary:
         # HDF5 ends the process when the disk fills up under it, so the space is asked for before, to learn
@@ -183,20 +195,35 @@ def _lay_out(path: Path, meta: dict[str, Any], shapes: dict[str, tuple[int, ...]
     create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     create.set_obj_track_times(False)  # equal content, equal bytes
-    places = {}
+    places: dict[str, Any] = {}
+    dtype = stored_dtype(meta)
+    floats = {"float32": h5py.h5t.IEEE_F32LE, "float16": h5py.h5t.IEEE_F16LE}
     with h5py.File(
         path, "w", userblock_size=HEADER, alignment_threshold=_PAGE, alignment_interval=_PAGE, locking=False
     ) as file:
-        for name, shape in shapes.items():
+        for name in sorted(shapes, key=lambda name: _rank(name, shapes[name], dtype)):
             group, leaf = name.split("/")
-            kind = h5py.h5t.STD_I64LE if leaf == "labels" else h5py.h5t.IEEE_F32LE
+            shape, own = shapes[name], dtype if leaf == "features" else "float32"
+            kind = h5py.h5t.STD_I64LE if leaf == "labels" else floats[own]
             space = h5py.h5s.create_simple(shape)
             dataset = h5py.h5d.create(file.require_group(group).id, leaf.encode(), kind, space, create)
             places[name] = {"offset": dataset.get_offset(), "shape": list(shape)}
+            if own != "float32":  # what nothing is said of is float32, as in files from before the choice
+                places[name]["dtype"] = own
         file.attrs["meta"] = canonical_json(meta)
         # As long as it will be: filling it in later moves nothing.
         file.attrs["checksums"] = np.bytes_(canonical_json(dict.fromkeys(shapes, "0" * 64)))
     return places
+
+
+def _rank(name: str, shape: tuple[int, ...], dtype: str) -> int:
+    """Where a dataset stands among the others: each is to begin at a multiple of its numbers' size.
+
+    Those of a page or more do anyway; of others, which lie close together, the larger numbers come first.
+    """
+    if name.endswith("/features"):
+        return -DTYPES[dtype] if DTYPES[dtype] * math.prod(shape) < _PAGE else -8
+    return -4 if name.startswith(_LEARNED) else -8
 
 
 def _record_checksums(path: Path, sums: dict[str, str]) -> None:
@@ -214,7 +241,8 @@ def _write_header(pages: np.memmap[Any, Any], meta: dict[str, Any], places: dict
 
 def _view(pages: Array, place: dict[str, Any]) -> Array:
     """The features or labels at a place of the file, as a plain array over its pages."""
-    dtype = np.dtype("<f4") if len(place["shape"]) == 2 else np.dtype("<i8")
+    kind = place_dtype(place) if len(place["shape"]) == 2 else "int64"
+    dtype = np.dtype(kind).newbyteorder("<")
     length = math.prod(place["shape"]) * dtype.itemsize
     whole = np.asarray(pages)
     return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])

@@ -19,6 +19,7 @@ SMALL = [
     ["tests/learn/test_lanes.py"],
     ["tests/learn/test_folds.py", "-k", "values and 47"],
     ["tests/learn/test_scaling.py"],
+    ["tests/learn/test_halves.py", "-k", "not copy and not cross_validate"],
 ]
 
 

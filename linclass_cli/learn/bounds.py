@@ -87,8 +87,8 @@ def _dual(part: Part, l2: float, shares: Array) -> float:
 
 def _scores(part: Part, W: Array) -> Array:
     """Without the bias, (k, m)."""
-    weights = W.astype(part.X.dtype)
-    S = np.empty((W.shape[0], part.m), part.X.dtype)
+    weights = W.astype(part.dtype)
+    S = np.empty((W.shape[0], part.m), part.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:

@@ -12,6 +12,7 @@ import numpy as np
 from linclass_cli.class_weights import load_weighting
 from linclass_cli.config import Config
 from linclass_cli.groups import load_groups
+from linclass_cli.halves import work_dtype
 from linclass_cli.learn.cells import Cell, Progress, Solved, make_cell
 from linclass_cli.learn.fit import evaluate_model, make_model, make_problem, proven_gap
 from linclass_cli.learn.journal import EMPTY, Journal, Recalled, Snapshot, State
@@ -165,7 +166,7 @@ def _unpack(cells: list[Cell], state: State) -> list[Solved]:
 
 def held_out_scores(X: Array, y: Array, fold_of: Array, k: int, solved: list[Solved]) -> Array:
     """Scores (n, k) of every row of X (n, d), each by the fit of the fold that held it out."""
-    scores = np.empty((len(y), k), X.dtype)
+    scores = np.empty((len(y), k), work_dtype(X))
     for one in solved:
         rows = np.flatnonzero(fold_of == one.cell.fold)
         scores[rows] = part_scores(Part(X, rows, y[rows], one.scaling), one.W, one.b)

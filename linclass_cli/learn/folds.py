@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
+from linclass_cli.halves import for_kernels, work_dtype
 from linclass_cli.learn.curvature import mean_curvature
 from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
@@ -54,20 +55,23 @@ class FoldProblems:
         k: int,
         seed: int,
         class_weights: Array | None = None,
+        rows: Array | None = None,
     ) -> None:
         """X (n, d), y (n,), fold_of (n,); holds (P,), l2 (P,) and a scaling for each of the P problems.
 
-        class_weights (P, k): each problem's, or None.
+        class_weights (P, k): each problem's, or None. rows int64 (n,): which rows of a larger X they are.
         """
-        n, d = X.shape
+        n, d = len(y), X.shape[1]
         self.shape, self.rows, self.l2 = (len(holds), k, d), n, np.asarray(l2, np.float64)
         self.X, self.y, self.fold_of, self.holds = X, y, fold_of, holds
+        self.at = np.arange(n) if rows is None else rows
+        self.dtype = work_dtype(X)
         self.name, self.loss = loss, LOSS_NUMBER[loss]
         self.class_weights = class_weights
         self.base, self.widest = narrowest(scalings), _pick(scalings, np.argmin)
         self.stretch = np.stack([s.factor / self.base.factor for s in scalings])
         self.shift = np.stack([(self.base.mean - s.mean) * s.factor for s in scalings])
-        self.mean, self.factor = self.base.mean.astype(X.dtype), self.base.factor.astype(X.dtype)
+        self.mean, self.factor = self.base.mean.astype(self.dtype), self.base.factor.astype(self.dtype)
         self.order = np.random.default_rng(seed).permutation(n)
 
     def values(self, which: Array, W: Array, b: Array) -> list[Value]:
@@ -82,7 +86,7 @@ class FoldProblems:
             order, trained = np.concatenate([train, held]), len(train)
             dW, db = np.zeros((trained * k, d), V.dtype), np.zeros(trained * k)
             losses, correct = np.zeros(p), np.zeros(p, np.int64)
-            data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(V[order]), _rows(v[order])
+            data = *self._data(rows), _rows(V[order]), _rows(v[order])
             weights = self._weights(which[order])
             sum_block(*data, k, trained, self.loss, 0.0, weights, dW, db, losses, correct)
             dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
@@ -116,7 +120,7 @@ class FoldProblems:
 
         def each(t: int, rows: Array, train: Array, _: Array) -> None:
             Q = np.empty((len(train) * k, len(rows)), V.dtype)
-            data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(V[train]), _rows(v[train])
+            data = *self._data(rows), _rows(V[train]), _rows(v[train])
             curvature_block(*data, k, self.loss, 0.0, Q, 0)
             self.Q[t] = Q
             for i, one in enumerate(train):
@@ -136,7 +140,7 @@ class FoldProblems:
 
         def each(t: int, rows: Array, train: Array, _: Array) -> None:
             dW, db = np.zeros((len(train) * k, d), W.dtype), np.zeros(len(train) * k)
-            data = self.X, rows, self.y[rows], self.mean, self.factor, _rows(W[train]), _rows(b[train])
+            data = *self._data(rows), _rows(W[train]), _rows(b[train])
             hessian_block(*data, k, self.loss, self._weights(self.bent[train]), self.Q[t], 0, dW, db)
             dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
 
@@ -148,17 +152,21 @@ class FoldProblems:
     def gram(self) -> Gram:
         """About X'X / n, of features that are large in no row."""
         rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
-        return Gram(gram(Part(self.X, rows, self.y[rows], self.widest)))
+        return Gram(gram(Part(self.X, self.at[rows], self.y[rows], self.widest)))
+
+    def _data(self, rows: Array) -> tuple[Array, Array, Array, Array, Array]:
+        """X, the rows of it, their labels, mean and factor as the kernels take them."""
+        return for_kernels(self.X), self.at[rows], self.y[rows], self.mean, self.factor
 
     def _weights(self, problems: Array) -> Array:
         """The class weights of some problems as the kernels take them."""
         own = None if self.class_weights is None else self.class_weights[problems]
-        return kernel_weights(own, self.shape[1], self.X.dtype)
+        return kernel_weights(own, self.shape[1], self.dtype)
 
     def _for_tiles(self, which: Array, W: Array, b: Array) -> tuple[Array, Array]:
         """Weights (p, k, d) and biases (p, k) that give the same scores on features as tiles have them."""
         V, v = W * self.stretch[which][:, None, :], b + (W * self.shift[which][:, None, :]).sum(axis=2)
-        return V.astype(self.X.dtype), v.astype(self.X.dtype)
+        return V.astype(self.dtype), v.astype(self.dtype)
 
     def _from_tiles(self, which: Array, dV: Array, dv: Array) -> tuple[Array, Array]:
         """The sums of blocks' gradients (t, p, k, d), (t, p, k) by those weights, as gradients by W and b."""

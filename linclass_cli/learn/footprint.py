@@ -19,7 +19,8 @@ def require_fit(info: DatasetInfo, d: int, config: Config, kind: str) -> None:
     folds = config.cv.folds if kind == "cv" else 1
     rows = info.n_train if kind == "cv" else round(info.n_train * (1 - config.split.val_fraction))
     held = fit_bytes(rows, d, len(info.classes), config.solver_name, folds)
-    mapped = {"features": feature_bytes(info.n_train + info.n_test, d)}
+    n = info.n_train + info.n_test
+    mapped = {"features": feature_bytes(n, d, config.feature.store_dtype)}
     require(f"{kind} on {config.feature.name} of {info.name}", held, mapped)
 
 

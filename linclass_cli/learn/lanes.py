@@ -15,7 +15,8 @@ mean. They run at about the speed of BLAS, on tiles that never leave the cache.
              it is there when it is wanted: a sixth of a pass was waiting for it.
 
 Rows of T, W, dW, mean and factor start on cache lines and are padded with zeros to whole ones (`tiles.room`).
-Arrays are C-contiguous; X alone has rows of any length.
+Arrays are C-contiguous; X alone has rows of any length. Its values are floats as all others, or the bits of
+float16, as uint16: ``scale`` makes float32 of them on the way.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import functools
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from linclass_cli.learn.losses import Array
 
@@ -58,6 +61,7 @@ def _in_vectors(function: F) -> F:
 def scale(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
     """T[i, :d] = (X[rows[i]] - mean) * factor; X (n, d), rows (m,), mean and factor (1, d), T (R, d)."""
     d = X.shape[1]
+    X = X.view(np.float16) if X.dtype == np.uint16 else X
     T[: len(rows), :d] = (X[rows] - mean[0, :d]) * factor[0, :d]
 
 

@@ -19,16 +19,19 @@ _FUSE = ("contract",)
 
 
 class _Matrix:
-    """A C-contiguous array (rows, columns) in the code that is being made."""
+    """A C-contiguous array (rows, columns) in the code that is being made.
 
-    def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+    lanes: of its vectors; as many as a register has, unless they are given.
+    """
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any, lanes: int = 0) -> None:
         array = context.make_array(kind)(context, builder, value)
         self.builder, self.data = builder, array.data
         shape = cgutils.unpack_tuple(builder, array.shape)
         self.rows, self.columns = shape[0], shape[-1]
         features = context.codegen().magic_tuple()[2]
         size = context.get_abi_sizeof(array.data.type.pointee)
-        self.lanes = (64 if "+avx512f" in features else 32) // size
+        self.lanes = lanes or (64 if "+avx512f" in features else 32) // size
         self.item = array.data.type.pointee
         self.vector = ir.VectorType(self.item, self.lanes)
         self.align, self.size = size * self.lanes, size
@@ -58,7 +61,7 @@ class _Matrix:
         mask = b.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), left)
         place = b.bitcast(self.at(row, column), self.vector.as_pointer())
         kind = ir.FunctionType(self.vector, [place.type, _I32, mask.type, self.vector])
-        short = {4: "f32", 8: "f64"}[self.size]
+        short = {2: "i16", 4: "f32", 8: "f64"}[self.size]
         name = f"llvm.masked.load.v{self.lanes}{short}.p0"
         load = cgutils.get_or_insert_function(b.module, kind, name)
         return b.call(load, [place, ir.Constant(_I32, self.size), mask, ir.Constant(self.vector, None)])
@@ -103,6 +106,28 @@ def _sums_of_lanes(builder: Any, vectors: list[Any]) -> Any:
     return vectors[0]
 
 
+def _widen(context: Any, builder: Any, halves: Any) -> Any:
+    """Floats of the float16 whose bits a vector holds."""
+    lanes = halves.type.count
+    features = context.codegen().magic_tuple()[2]
+    if "+f16c" in features or "+fullfp16" in features:
+        as_halves = builder.bitcast(halves, ir.VectorType(ir.HalfType(), lanes))
+        return builder.fpext(as_halves, ir.VectorType(ir.FloatType(), lanes))
+    # Without an instruction for it LLVM calls a function, and who knows whose. Exponent and fraction, moved
+    # to where float32 has them, are 2^112 times too small, as their exponents count from elsewhere. (That
+    # makes no infinities and NaNs of theirs; features have none.)
+    bits = builder.zext(halves, ir.VectorType(_I32, lanes))
+
+    def every(value: int) -> Any:
+        return ir.Constant(bits.type, [value] * lanes)
+
+    size = builder.shl(builder.and_(bits, every(0x7FFF)), every(13))
+    sign = builder.shl(builder.and_(bits, every(0x8000)), every(16))
+    floats = ir.VectorType(ir.FloatType(), lanes)
+    size = builder.fmul(builder.bitcast(size, floats), ir.Constant(floats, [2.0**112] * lanes))
+    return builder.bitcast(builder.or_(builder.bitcast(size, bits.type), sign), floats)
+
+
 def _for_each_group(builder: Any, k: Any, most: int, emit: Callable[[Any, int], None]) -> None:
     """k classes in groups of about the same size, at most ``most``: code for each size, and the loop."""
     parts = builder.sdiv(builder.add(k, _count(most - 1)), _count(most))
@@ -116,15 +141,18 @@ def _for_each_group(builder: Any, k: Any, most: int, emit: Callable[[Any, int], 
 
 
 def _emit_scale(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    X, rows, mean, factor, T = (
-        _Matrix(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True)
+    rows, mean, factor, T = (
+        _Matrix(context, builder, kind, value)
+        for kind, value in zip(signature.args[1:], values[1:], strict=True)
     )
+    X = _Matrix(context, builder, signature.args[0], values[0], T.lanes)
     whole = builder.mul(builder.sdiv(X.columns, _count(X.lanes)), _count(X.lanes))
     top = _count(0)
     with cgutils.for_range(builder, rows.columns) as image:
         row = builder.load(rows.at(top, image.index))
 
         def put(x: Any, j: Any) -> None:
+            x = _widen(context, builder, x) if X.size == 2 else x
             off = builder.fsub(x, mean.load(top, j))
             T.store(builder.fmul(off, factor.load(top, j)), image.index, j)
 

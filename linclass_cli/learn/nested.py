@@ -25,7 +25,7 @@ from linclass_cli.learn.metrics import wilson_interval
 from linclass_cli.learn.objective import evaluate
 from linclass_cli.learn.ways import fold_cells, iterates
 from linclass_cli.runs import Outcome
-from linclass_cli.store import Block, Features
+from linclass_cli.store import Features
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,10 @@ def nested_cross_validate(
         if fold < len(outers):
             continue
         rows = np.flatnonzero(fold_of != fold)
-        inside = replace(features, train=Block(features.train.X[rows], y[rows]))
         of_rows = None if of is None else _renumbered(of[rows])
         inner_folds = fold_rows(y[rows], k, config, of_rows, classes)
         resume = journal.state(str(fold))
-        for event in fold_cells(inside, inner_folds, k, config, weighting, resume):
+        for event in fold_cells(features, inner_folds, k, config, weighting, resume, rows):
             if isinstance(event, Progress):
                 journal.keep(None, event.snapshot, str(fold))
                 yield Inner(fold, event)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from linclass_cli.halves import for_kernels, widened, work_dtype
 from linclass_cli.learn.curvature import mean_curvature
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.scaling import Scaling
@@ -25,9 +26,9 @@ from linclass_cli.threads import Spans, in_chunks
 class Part:
     """Some rows of the features, as a model sees them: nothing is copied.
 
-    X float32 or float64 (n, d), all images of the store; rows int64 (m,), those of this part; y int64 (m,),
-    their labels in 0 .. k-1; scaling, applied to each row on the way through the cache; class_weights float64
-    (k,), by which each loss is multiplied, or None.
+    X float32, float64 or float16 (n, d), all images of the store; rows int64 (m,), those of this part; y
+    int64 (m,), their labels in 0 .. k-1; scaling, applied to each row on the way through the cache;
+    class_weights float64 (k,), by which each loss is multiplied, or None.
     """
 
     X: Array
@@ -35,6 +36,11 @@ class Part:
     y: Array
     scaling: Scaling
     class_weights: Array | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the features are worked on in: float32, or float64."""
+        return work_dtype(self.X)
 
     @property
     def m(self) -> int:
@@ -99,10 +105,10 @@ class Value:
         return float(np.sqrt((self.dW**2).sum() + (self.db**2).sum()))
 
 
-def scaled(part: Part, at: slice) -> Array:
-    """The features of some rows of the part as a model sees them, in X's own precision: a copy."""
-    X, rows, _, mean, factor = _arrays(part)
-    return np.asarray((X[rows[at]] - mean) * factor)
+def scaled(part: Part, at: slice, columns: slice = slice(None)) -> Array:
+    """Some columns of some rows of the part as a model sees them, in the dtype that is worked in: a copy."""
+    mean, factor = (_as(values[columns], part.dtype) for values in (part.scaling.mean, part.scaling.factor))
+    return np.asarray((widened(part.X[:, columns][part.rows[at]]) - mean) * factor)
 
 
 def objective(problem: Problem, W: Array, b: Array) -> Value:
@@ -159,9 +165,9 @@ def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> 
     """What products with the Hessian at (W, b) need, Q (k, m), and the mean of d2loss/dS2, (k, k)."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
-    W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
+    W, b, number = _as(W, part.dtype), _as(b, part.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
-    Q = np.empty((k, part.m), X.dtype)
+    Q = np.empty((k, part.m), part.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
@@ -176,10 +182,10 @@ def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[
     """The Hessian of the mean loss (without l2) where Q was made, times (V (k, d), v (k,)); one pass."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = V.shape
-    V, v, number = _as(V, X.dtype), _as(v, X.dtype), LOSS_NUMBER[loss]
+    V, v, number = _as(V, part.dtype), _as(v, part.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
-    dW, db = np.zeros((blocks, k, d), X.dtype), np.zeros((blocks, k))
-    weights = kernel_weights(part.class_weights, k, X.dtype)
+    dW, db = np.zeros((blocks, k, d), part.dtype), np.zeros((blocks, k))
+    weights = kernel_weights(part.class_weights, k, part.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
@@ -197,11 +203,11 @@ def _pass(
     """The sums of the losses, of the correct rows, and of the gradient without l2."""
     X, rows, y, mean, factor = _arrays(part)
     k, d = W.shape
-    W, b, number = _as(W, X.dtype), _as(b, X.dtype), LOSS_NUMBER[loss]
+    W, b, number = _as(W, part.dtype), _as(b, part.dtype), LOSS_NUMBER[loss]
     blocks, trained = count_blocks(part.m, k, d), int(with_gradient)
-    dW, db = np.zeros((blocks, trained * k, d), X.dtype), np.zeros((blocks, trained * k))
+    dW, db = np.zeros((blocks, trained * k, d), part.dtype), np.zeros((blocks, trained * k))
     losses, correct = np.zeros((blocks, 1)), np.zeros((blocks, 1), np.int64)
-    weights = kernel_weights(part.class_weights, k, X.dtype)
+    weights = kernel_weights(part.class_weights, k, part.dtype)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
@@ -220,8 +226,8 @@ def _block(t: int, blocks: int, m: int) -> slice:
 
 def _arrays(part: Part) -> tuple[Array, Array, Array, Array, Array]:
     """X, rows, y, mean and factor as the kernels take them."""
-    dtype = part.X.dtype
-    return part.X, part.rows, part.y, _as(part.scaling.mean, dtype), _as(part.scaling.factor, dtype)
+    mean, factor = (_as(values, part.dtype) for values in (part.scaling.mean, part.scaling.factor))
+    return for_kernels(part.X), part.rows, part.y, mean, factor
 
 
 def kernel_weights(class_weights: Array | None, k: int, dtype: Any) -> Array:

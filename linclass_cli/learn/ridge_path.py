@@ -58,14 +58,19 @@ def ridge_path(
     strengths: list[float],
     k: int,
     first_fold: int = 0,
+    rows: Array | None = None,
 ) -> Iterator[tuple[int, float, Value, Array, Array]]:
-    """(fold, l2, the objective there with ``held``, W (k, d), b (k,)) for every cell from a fold on."""
+    """(fold, l2, the objective there with ``held``, W (k, d), b (k,)) for every cell from a fold on.
+
+    rows int64 (n,): which rows of X those of y and fold_of are; None: all.
+    """
     base, d = narrowest(scalings), X.shape[1]
+    at = np.arange(len(y)) if rows is None else rows
     at_once = max(1, MOST_VALUES // (k * d))
     parts = []
     for fold in range(len(scalings)):
-        rows = np.flatnonzero(fold_of == fold)
-        parts.append(moments(Part(X, rows, y[rows], base), k))
+        own = np.flatnonzero(fold_of == fold)
+        parts.append(moments(Part(X, at[own], y[own], base), k))
     for fold, (scaling, sums) in enumerate(zip(scalings, _without_each(parts), strict=True)):
         if fold < first_fold:
             continue
@@ -75,7 +80,8 @@ def ridge_path(
         for first in range(0, len(strengths), at_once):
             l2 = np.array(strengths[first : first + at_once])
             holds = np.full(len(l2), fold)
-            problems = FoldProblems(X, y, fold_of, holds, [scaling] * len(l2), "ridge", l2, k, 0)
+            alike = [scaling] * len(l2)
+            problems = FoldProblems(X, y, fold_of, holds, alike, "ridge", l2, k, 0, rows=at)
             values, W, b = _refined(problems, solved)
             for cell in zip(l2.tolist(), values, W, b, strict=True):
                 yield fold, *cell

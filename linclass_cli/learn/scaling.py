@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from linclass_cli.errors import InputError
+from linclass_cli.halves import widened
 from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import Array
 from linclass_cli.threads import Spans, in_chunks
 
 _BLOCK_ROWS = 2048
+_TILE_VALUES = 1 << 18  # of float16, widened at a time: 1 MiB of float32
 _SMALLEST = float(np.finfo(np.float32).tiny)  # a spread below has no inverse that float32 can hold
 
 
@@ -59,14 +61,26 @@ def _columns(block: Callable[..., None], X: Array, rows: Array, *center: Array) 
     """(blocks, d), float64: what ``block(X, rows, *center, out)`` makes of each block of the rows."""
     blocks = max(1, min(32, len(rows) // _BLOCK_ROWS))
     out = np.zeros((blocks, X.shape[1]))
+    of_tile = max(1, _TILE_VALUES // max(1, X.shape[1]))
+    every = np.arange(of_tile)
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            at = slice(len(rows) * t // blocks, len(rows) * (t + 1) // blocks)
-            block(X, rows[at], *center, out[t])
+            own = rows[len(rows) * t // blocks : len(rows) * (t + 1) // blocks]
+            if X.dtype != np.float16:
+                block(X, own, *center, out[t])
+                continue
+            for first in range(0, len(own), of_tile):
+                tile = widened(X[own[first : first + of_tile]])
+                block(tile, every[: len(tile)], *center, out[t])
 
     in_chunks(work, blocks)
     return out
+
+
+def mean_of(X: Array, rows: Array) -> Array:
+    """The mean of the given rows of X (n, d), float64 (d,)."""
+    return np.asarray(_columns(_sum_block, X, rows).sum(axis=0) / len(rows))
 
 
 def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
@@ -80,7 +94,7 @@ def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
     d = X.shape[1]
     if kind == "none":
         return Scaling(np.zeros(d), np.ones(d))
-    mean = _columns(_sum_block, X, rows).sum(axis=0) / len(rows)
+    mean = mean_of(X, rows)
     if not np.isfinite(mean).all():
         column = int(np.flatnonzero(~np.isfinite(mean))[0])
         raise InputError(f"feature {column} of the training part holds NaN or infinity: it cannot be scaled")

@@ -59,4 +59,4 @@ def fit_temperature(scores: Array, y: Array) -> float:
 def part_scores(part: Part, W: Array, b: Array) -> Array:
     """The scores of a part, float32 (m, k), at W (k, d), b (k,)."""
     tiles = [slice(first, first + _TILE) for first in range(0, part.m, _TILE)]
-    return np.concatenate([scaled(part, tile) @ W.T.astype(part.X.dtype) + b for tile in tiles])
+    return np.concatenate([scaled(part, tile) @ W.T.astype(part.dtype) + b for tile in tiles])

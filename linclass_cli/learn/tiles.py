@@ -110,16 +110,17 @@ def sum_block(
 ) -> None:
     """One block of a pass: each problem's sum of losses and correct rows, added to sums and counts (P,).
 
-    X (n, d), rows and y (m,) of this block, mean and factor (d,), W (P k, d), b (P k,), all floats of X's
-    dtype; class_weights (P, k), or (0, k) where every class counts as one. The first ``trained`` problems add
-    their gradient's sums to dW (trained k, d), db (trained k,); the others are only valued.
+    X (n, d), as `halves.for_kernels` gives it, rows and y (m,) of this block; mean and factor (d,), W (P k,
+    d), b (P k,), floats of the dtype that X is worked on in; class_weights (P, k), or (0, k) where every
+    class counts as one. The first ``trained`` problems add their gradient's sums to dW (trained k, d), db
+    (trained k,); the others are only valued.
     """
     m = rows.shape[0]
     d = X.shape[1]
     R = tile_rows(d)
-    T, S = room(R, d, X), np.empty((W.shape[0], R), X.dtype)
+    T, S = room(R, d, W), np.empty((W.shape[0], R), W.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
-    weights, gradient = roomy(W), room(trained * k, d, X)
+    weights, gradient = roomy(W), room(trained * k, d, W)
     losses, labels, ahead = np.empty(R, np.float64), np.zeros(R, np.int64), np.zeros(R, np.int64)
     for start in range(0, m, R):
         size = min(R, m - start)
@@ -160,7 +161,7 @@ def curvature_block(
     m = rows.shape[0]
     d = X.shape[1]
     R = tile_rows(d)
-    T, S = room(R, d, X), np.empty((W.shape[0], R), X.dtype)
+    T, S = room(R, d, W), np.empty((W.shape[0], R), W.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
     weights, labels = roomy(W), np.zeros(R, np.int64)
     for start in range(0, m, R):
@@ -194,9 +195,9 @@ def hessian_block(
     m = rows.shape[0]
     d = X.shape[1]
     R = tile_rows(d)
-    T, S = room(R, d, X), np.empty((V.shape[0], R), X.dtype)
+    T, S = room(R, d, V), np.empty((V.shape[0], R), V.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
-    direction, sums, ahead = roomy(V), room(V.shape[0], d, X), np.zeros(R, np.int64)
+    direction, sums, ahead = roomy(V), room(V.shape[0], d, V), np.zeros(R, np.int64)
     labels, unused = np.zeros(R, np.int64), np.zeros(R, np.float64)
     for start in range(0, m, R):
         size = min(R, m - start)

@@ -45,11 +45,16 @@ def fold_cells(
     config: Config,
     weighting: Weighting | None = None,
     resume: State | None = None,
+    rows: Array | None = None,
 ) -> Iterator[Solved | Progress]:
-    """Every fold with every strength of the config; with a snapshot to ``resume``, those behind it."""
+    """Every fold with every strength of the config; with a snapshot to ``resume``, those behind it.
+
+    rows int64 (n,): the training rows that are dealt out, by fold_of (n,); None: all. None is copied.
+    """
     if resume is not None and resume.facts["cells"] == config.cv.folds * len(config.cv.l2):
         return iter(())
-    return _way(features, config, weighting)(features, fold_of, k, config, weighting, resume)
+    rows = np.arange(len(fold_of)) if rows is None else rows
+    return _way(features, config, weighting)(features, rows, fold_of, k, config, weighting, resume)
 
 
 def _way(
@@ -65,6 +70,7 @@ def _way(
 
 def _fold_by_fold(
     features: Features,
+    rows: Array,
     fold_of: Array,
     k: int,
     config: Config,
@@ -72,12 +78,12 @@ def _fold_by_fold(
     resume: State | None,
 ) -> Iterator[Solved]:
     """Every cell by itself, each fold from the strongest l2 to the weakest."""
-    y, strengths = features.train.y, config.cv.l2[::-1]
+    strengths = config.cv.l2[::-1]
     done, skipped = divmod(resume.facts["cells"] if resume else 0, len(strengths))
     for fold in range(done, config.cv.folds):
-        rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        part = make_problem(features, rows, 0.0, k, config, weighting).part
-        validation = held_part(part, held, y[held])
+        trains, held = rows[fold_of != fold], rows[fold_of == fold]
+        part = make_problem(features, trains, 0.0, k, config, weighting).part
+        validation = held_part(part, held, features.train.y[held])
         start: tuple[Array, Array] | None = None
         if resume is not None and fold == done and skipped:
             start = resume.tensors["W"], resume.tensors["b"]
@@ -100,33 +106,33 @@ def _behind(cells: int, tensors: dict[str, Array]) -> Snapshot:
     return lambda: State(tensors, {"cells": cells})
 
 
-def _scalings(features: Features, fold_of: Array, config: Config) -> list[Scaling]:
+def _scalings(features: Features, rows: Array, fold_of: Array, config: Config) -> list[Scaling]:
     """One for each fold, learned from its training part; "none" is centred, which the bias takes up."""
-    X, n = features.train.X, len(fold_of)
+    X = features.train.X
     if config.model.scale == "none":
-        center = fit_scaling("standard", X, np.arange(n)).mean
+        center = fit_scaling("standard", X, rows).mean
         return [Scaling(center, np.ones_like(center))] * config.cv.folds
-    return [
-        fit_scaling(config.model.scale, X, np.flatnonzero(fold_of != fold)) for fold in range(config.cv.folds)
-    ]
+    return [fit_scaling(config.model.scale, X, rows[fold_of != fold]) for fold in range(config.cv.folds)]
 
 
 def _by_ridge_path(
     features: Features,
+    rows: Array,
     fold_of: Array,
     k: int,
     config: Config,
     weighting: Weighting | None,
     resume: State | None,
 ) -> Iterator[Solved]:
-    X, y, began = features.train.X, features.train.y, time.perf_counter()
-    scalings, strengths = _scalings(features, fold_of, config), list(config.cv.l2)
+    X, y, began = features.train.X, features.train.y[rows], time.perf_counter()
+    scalings, strengths = _scalings(features, rows, fold_of, config), list(config.cv.l2)
     factors = np.stack([scaling.factor for scaling in scalings])
     if (factors.max(axis=0) > MOST_APART * factors.min(axis=0)).any():
-        yield from _fold_by_fold(features, fold_of, k, config, weighting, resume)
+        yield from _fold_by_fold(features, rows, fold_of, k, config, weighting, resume)
         return
     cells = resume.facts["cells"] if resume else 0
-    for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, strengths, k, cells // len(strengths)):
+    first = cells // len(strengths)
+    for fold, l2, at, W, b in ridge_path(X, y, fold_of, scalings, strengths, k, first, rows):
         check_finite(at, 1, "the features are too large; scale them, or raise l2")
         val = at.held or (None, None)
         bound = relative(smooth_bound(at, l2), at.value)
@@ -141,6 +147,7 @@ def _by_ridge_path(
 
 def _folds_together(
     features: Features,
+    rows: Array,
     fold_of: Array,
     k: int,
     config: Config,
@@ -148,12 +155,13 @@ def _folds_together(
     resume: State | None,
 ) -> Iterator[Solved | Progress]:
     """All folds in lockstep by Newton's method, from the strongest l2 to the weakest, started at the last."""
-    X, y, folds = features.train.X, features.train.y, config.cv.folds
-    scalings = _scalings(features, fold_of, config)
+    X, y, folds = features.train.X, features.train.y[rows], config.cv.folds
+    scalings = _scalings(features, rows, fold_of, config)
     W, b = np.zeros((folds, k, X.shape[1])), np.zeros((folds, k))
     holds, none = np.arange(folds), np.zeros(folds)
     weights = np.stack([weighting.of(y[fold_of != fold], k) for fold in holds]) if weighting else None
-    problems = FoldProblems(X, y, fold_of, holds, scalings, config.model.loss, none, k, config.seed, weights)
+    loss, seed = config.model.loss, config.seed
+    problems = FoldProblems(X, y, fold_of, holds, scalings, loss, none, k, seed, weights, rows)
     options = config.solver.options(config.solver_name)
     known: list[Value] | None = None
     strengths, done = config.cv.l2[::-1], 0

@@ -68,6 +68,7 @@ def often(monkeypatch):
 class Cache:
     path: Path
     said: list[str] = field(default_factory=list)
+    dtype: str = "float32"
 
     @property
     def features(self) -> Path:
@@ -86,6 +87,7 @@ class Cache:
             "cache_dir": ("--cache-dir", str(self.path / "cache")),
             "feature.pixels_per_cell": ("", 16),
             "feature.cells_per_block": ("", 2),
+            "feature.store_dtype": ("", self.dtype),
         }
         return resolve(flags, environment={}, folder=self.path).config
 
@@ -136,6 +138,20 @@ def test_what_was_done_is_not_computed_again(cache, whole, stop):
     assert cache.said == [f"going on where an extraction stopped: {kept:,} of {ROWS:,} images are done"]
     assert cache.features.read_bytes() == whole
     assert [path.name for path in cache.features.parent.iterdir()] == [cache.features.name]
+
+
+def test_float16_features_go_on_too_and_never_from_float32_ones(cache):
+    cache.interrupt(10)
+    assert cache.kept
+    cache.dtype = "float16"
+    assert not cache.kept
+    cache.interrupt(10)
+    kept = sum(end - begin for _, begin, end, _ in cache.kept)
+    assert 0 < kept <= 10 * BATCH
+    assert cache.extract() == ROWS - kept
+    broken = cache.features.read_bytes()
+    assert cache.extract(force=True) == ROWS
+    assert cache.features.read_bytes() == broken
 
 
 def test_stopped_again_and_again_it_comes_to_its_end(cache, whole):

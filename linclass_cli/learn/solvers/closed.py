@@ -15,6 +15,7 @@ from linclass_cli.threads import Spans, in_chunks
 
 _NOT_FINITE = "the features hold NaN or infinity, or their squares overflow: ridge cannot be fitted"
 TILE_VALUES = 1 << 22  # 16 MiB of float32
+LEAST_COLUMNS = 256  # that are read at a time: a row's must be worth the way to them
 STRIPE = 192  # columns of the Gram matrix, at most, that one thread computes at a time
 
 
@@ -52,23 +53,32 @@ def closed(problem: Problem) -> Iterator[Iterate]:
 def _by_rows(problem: Problem) -> Iterate:
     """The same where there are fewer rows than features: W' = X' (X X' + m l2)^-1 Y, X and Y centred.
 
-    X is copied once, in float64; the Gram matrix is one of rows (m, m).
+    The Gram matrix is one of rows (m, m). X is read twice, some columns at a time, and worked on in float64.
     """
     part, l2, k = problem.part, problem.l2, problem.k
-    X = scaled(part, slice(None)).astype(np.float64)
-    weights = None if part.class_weights is None else part.class_weights[part.y]
-    mean = np.average(X, axis=0, weights=weights)
-    X -= mean
-    share = _shares(part, k)
-    Y = np.eye(k)[part.y] - share
-    if weights is not None:
+    weights = np.ones(part.m) if part.class_weights is None else part.class_weights[part.y]
+    share, mean = _shares(part, k), np.empty(part.d)
+    width = max(LEAST_COLUMNS, TILE_VALUES // part.m)
+    stripes = [slice(first, min(first + width, part.d)) for first in range(0, part.d, width)]
+
+    def centred(columns: slice) -> Array:
+        X = scaled(part, slice(None), columns).astype(np.float64)
+        mean[columns] = np.average(X, axis=0, weights=weights)
+        X -= mean[columns]
         X *= np.sqrt(weights)[:, None]
-        Y *= np.sqrt(weights)[:, None]
-    gram = X @ X.T
+        return X
+
+    gram = np.zeros((part.m, part.m))
+    for columns in stripes:
+        X = centred(columns)
+        gram += X @ X.T
+    Y = (np.eye(k)[part.y] - share) * np.sqrt(weights)[:, None]
     if not np.isfinite(gram).all():
         raise InputError(_NOT_FINITE)
     gram[np.diag_indices(part.m)] += part.m * l2
-    W = _solve(gram, Y, l2) @ X
+    shares, W = _solve(gram, Y, l2), np.empty((k, part.d))
+    for columns in stripes:
+        W[:, columns] = shares @ centred(columns)
     b = share - W @ mean
     at = objective(problem, W, b)
     check_finite(at, 1, "the features are too large; scale them, or raise l2")
@@ -108,7 +118,7 @@ def moments(part: Part, k: int) -> tuple[Array, Array, Array]:
     Each row counts by the weight of its class.
     Products are in the features' own precision.
     """
-    d, dtype = part.d, part.X.dtype
+    d, dtype = part.d, part.dtype
     rows_of_tile = max(1, TILE_VALUES // d)
     gram, cross, total = np.zeros((d, d)), np.zeros((k, d)), np.zeros(d)
     stripes = range(0, d, -(-d // -(-d // STRIPE)))

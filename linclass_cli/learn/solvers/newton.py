@@ -27,6 +27,7 @@ from linclass_cli.learn.bounds import LEAST, smooth_bound
 from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, Value, curvature, objective, times_hessian
+from linclass_cli.learn.scaling import mean_of
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.solvers.newton_state import State, pack, unpack
 
@@ -256,9 +257,8 @@ class OneProblem:
 
 def _center(part: Part) -> Array:
     """About the mean of the scaled features, (d,)."""
-    rows = part.rows[:: max(1, part.m // FIRST_ROWS)]
-    mean = part.X[rows].mean(axis=0, dtype=np.float64)
-    return np.asarray((mean - part.scaling.mean) * part.scaling.factor)
+    rows = np.ascontiguousarray(part.rows[:: max(1, part.m // FIRST_ROWS)])
+    return np.asarray((mean_of(part.X, rows) - part.scaling.mean) * part.scaling.factor)
 
 
 def centred(problem: Problem) -> tuple[Problem, Array]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from linclass_cli.halves import for_kernels
 from linclass_cli.jit import kernel
 from linclass_cli.learn.journal import State
 from linclass_cli.learn.lanes import dots, outers
@@ -35,20 +36,20 @@ def _epoch(
 ) -> None:
     """One pass in the given order: for each batch, step = momentum * step - rate * gradient; W += step.
 
-    X (n, d), order (m,) rows of X, y (m,) their labels in that order; class_weights (1, k), or (0, k) for
-    none; W, step_W (k, d), b, step_b (k,) change in place. One thread: each batch needs the weights that the
-    one before it left.
+    X (n, d), as `halves.for_kernels` gives it, order (m,) rows of X, y (m,) their labels in that order;
+    class_weights (1, k), or (0, k) for none; W, step_W (k, d), b, step_b (k,) change in place. One thread:
+    each batch needs the weights that the one before it left.
     """
     m = order.shape[0]
     k, d = W.shape
     R = tile_rows(d)
-    T, S = room(R, d, X), np.empty((k, R), X.dtype)
+    T, S = room(R, d, W), np.empty((k, R), W.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
     losses, labels, ahead = np.empty(R, np.float64), np.zeros(R, np.int64), np.zeros(R, np.int64)
-    weights, dW = roomy(W), room(k, d, X)
+    weights, dW = roomy(W), room(k, d, W)
     db = np.empty_like(b)
-    shrink = X.dtype.type(l2)
-    keep = X.dtype.type(momentum)
+    shrink = W.dtype.type(l2)
+    keep = W.dtype.type(momentum)
     for first in range(0, m, batch):
         last = min(first + batch, m)
         dW[:] = 0
@@ -64,8 +65,8 @@ def _epoch(
             look_ahead(order, start + size, ahead)
             outers(S, T, size, dW, X, ahead)
             add_rows(S, size, db)
-        scale = X.dtype.type(1.0 / (last - first))
-        length = X.dtype.type(rate)
+        scale = W.dtype.type(1.0 / (last - first))
+        length = W.dtype.type(rate)
         for c in range(k):
             for j in range(d):
                 step_W[c, j] = keep * step_W[c, j] - length * (scale * dW[c, j] + shrink * weights[c, j])
@@ -92,7 +93,7 @@ def sgd(
     ``resume``: a snapshot, whose iterate is yielded once more.
     """
     part, l2, number = problem.part, problem.l2, LOSS_NUMBER[problem.loss]
-    dtype = part.X.dtype
+    dtype = part.dtype
     rng = np.random.default_rng(problem.seed)
     W = rng.uniform(-init_range, init_range, (problem.k, part.d)).astype(dtype)
     b = np.zeros(problem.k, dtype)
@@ -119,7 +120,7 @@ def sgd(
         order = rng.permutation(part.m)
         rate = learning_rate / (1.0 + decay * epoch)
         rows, y = part.rows[order], part.y[order]
-        data = part.X, rows, y, mean, factor
+        data = for_kernels(part.X), rows, y, mean, factor
         _epoch(*data, batch_size, number, l2, rate, momentum, weights, W, b, step_W, step_b)
         epoch += 1
         yield iterate()
