@@ -54,13 +54,14 @@ def parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | No
         parsed: dict[str, Any] = json.loads(body.rstrip(b"\0"))
         if parsed["size"] != size:
             raise damaged(path, f"{parsed['size']} bytes expected, {size} found", meta)
+        _check_meta(parsed["meta"])
         widths = {parsed["places"][f"{part}/features"]["shape"][1] for part in PARTS}
         stored = stored_dtype(parsed["meta"])
         for name, place in parsed["places"].items():
+            numbers = [*place["shape"], place["offset"]]
             item, dims = (8, 1) if name.endswith("/labels") else (DTYPES[place_dtype(place)], 2)
             if place_dtype(place) != (stored if name in _STORED else "float32"):
                 raise ValueError
-            numbers = [*place["shape"], place["offset"]]
             sound = all(type(x) is int and 0 <= x <= size for x in numbers) and len(place["shape"]) == dims
             if not sound:
                 raise ValueError
@@ -73,7 +74,6 @@ def parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | No
                 raise ValueError
         if len(widths) != 1 or not isinstance(parsed["digest"], str):
             raise ValueError
-        _check_meta(parsed["meta"])
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         raise damaged(path, "its header makes no sense", meta) from None
     return parsed
@@ -97,13 +97,16 @@ def _check_meta(meta: dict[str, Any]) -> None:
         raise ValueError
     if not all(isinstance(value, bool | int | float | str) for value in params.values()):
         raise ValueError
+    if stored_dtype(meta) not in DTYPES:
+        raise ValueError
     canonical_json(meta)  # its key can be made: every number is finite
 
 
 def describe_feature(meta: dict[str, Any]) -> str:
     """The feature with those of its parameters that are not the default: ``hog (block_norm L1)``."""
     changed = ", ".join(f"{name} {value}" for name, value in _changed(meta).items())
-    changed = ", ".join(filter(None, (changed, meta.get("dtype"))))
+    if "dtype" in meta:
+        changed = ", ".join(filter(None, (changed, stored_dtype(meta))))
     return str(meta["feature"]["name"]) + (f" ({changed})" if changed else "")
 
 
@@ -126,7 +129,7 @@ def _mend(path: Path, meta: dict[str, Any] | None) -> str:
         flag = f"--{name.replace('_', '-')}"
         command += f" {flag}" if value is True else f" {flag} {shlex.quote(str(value))}"
     if "dtype" in meta:
-        command += f" --store-dtype {stored_dtype(meta)}"
+        command += f" --store-dtype {shlex.quote(stored_dtype(meta))}"
     return f"`{command}{there}` computes it again"
 
 
