@@ -22,8 +22,9 @@ def add(app: typer.Typer) -> None:
         """Compile the kernels ahead of time, so that no later run has to.
 
         A kernel is compiled once on a machine, by the first run that needs it; all of them take about
-        twenty seconds. They are kept in the user's cache folder; the kernels of other versions that have not
-        been used for 30 days are removed from it.
+        twenty seconds. (Those of float16 features are left to the first run that has some.) They are kept in
+        the user's cache folder; the kernels of other versions that have not been used for 30 days are removed
+        from it.
 
         Example: linclass warmup
         """

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.halves import for_kernels, widened, work_dtype
+from linclass_cli.halves import for_kernels, work_dtype
 from linclass_cli.learn.curvature import mean_curvature
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.scaling import Scaling
-from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
+from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block, take_rows
 from linclass_cli.threads import Spans, in_chunks
 
 
@@ -108,7 +108,7 @@ class Value:
 def scaled(part: Part, at: slice, columns: slice = slice(None)) -> Array:
     """Some columns of some rows of the part as a model sees them, in the dtype that is worked in: a copy."""
     mean, factor = (_as(values[columns], part.dtype) for values in (part.scaling.mean, part.scaling.factor))
-    return np.asarray((widened(part.X[:, columns][part.rows[at]]) - mean) * factor)
+    return np.asarray((take_rows(part.X[:, columns], part.rows[at]) - mean) * factor)
 
 
 def objective(problem: Problem, W: Array, b: Array) -> Value:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from linclass_cli.errors import InputError
-from linclass_cli.halves import widened
 from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import Array
+from linclass_cli.learn.tiles import take_rows
 from linclass_cli.threads import Spans, in_chunks
 
 _BLOCK_ROWS = 2048
@@ -71,7 +71,7 @@ def _columns(block: Callable[..., None], X: Array, rows: Array, *center: Array) 
                 block(X, own, *center, out[t])
                 continue
             for first in range(0, len(own), of_tile):
-                tile = widened(X[own[first : first + of_tile]])
+                tile = take_rows(X, own[first : first + of_tile])
                 block(tile, every[: len(tile)], *center, out[t])
 
     in_chunks(work, blocks)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from linclass_cli.halves import for_kernels, widened
 from linclass_cli.jit import kernel
 from linclass_cli.learn.curvature import curvature_rows, times_curvature
 from linclass_cli.learn.lanes import dots, outers, scale
@@ -64,6 +65,28 @@ def load(X: Array, rows: Array, mean: Array, factor: Array, T: Array) -> None:
     """T[i, :d] = (X[rows[i]] - mean) * factor; the rows of T past len(rows) become 0. mean, factor: roomy."""
     scale(X, rows, mean, factor, T)
     T[rows.shape[0] :] = 0
+
+
+@kernel()
+def _widen(X: Array, rows: Array, out: Array) -> None:
+    """out[i] = X[rows[i]], float32 (m, d), of the bits of float16, uint16 (n, d): a third of NumPy's time."""
+    m, d = rows.shape[0], X.shape[1]
+    R = tile_rows(d)
+    T, nothing, ones = room(R, d, out), room(1, d, out), room(1, d, out)
+    ones[:] = 1
+    for start in range(0, m, R):
+        size = min(R, m - start)
+        load(X, rows[start : start + size], nothing, ones, T)
+        out[start : start + size] = T[:size, :d]
+
+
+def take_rows(X: Array, rows: Array) -> Array:
+    """The rows, int64 (m,), of X (n, d) in the dtype that they are worked on in: a copy."""
+    if X.dtype != np.float16 or not X.flags.c_contiguous:
+        return widened(X[rows])
+    out = np.empty((len(rows), X.shape[1]), np.float32)
+    _widen(for_kernels(X), np.ascontiguousarray(rows), out)
+    return out
 
 
 @kernel(inner=True)

@@ -11,17 +11,14 @@ import numpy as np
 import pytest
 
 from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
-from linclass_cli.halves import for_kernels
-from linclass_cli.jit import kernel
 from linclass_cli.learn import folds
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
-from linclass_cli.learn.lanes import scale
 from linclass_cli.learn.nested import nested_cross_validate
 from linclass_cli.learn.objective import Part, scaled
 from linclass_cli.learn.scaling import fit_scaling
 from linclass_cli.learn.solvers import closed, newton
-from linclass_cli.learn.tiles import room, roomy
+from linclass_cli.learn.tiles import take_rows
 from linclass_cli.model import Model
 from linclass_cli.scoring import linear_scores
 from linclass_cli.store import Block, Features
@@ -121,18 +118,17 @@ def test_every_float16_becomes_its_float32(d):
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     every = every[np.isfinite(every)]
     X = np.resize(every, (-(-len(every) // d), d))
-    rows = np.arange(len(X))
-    T = _scaled_tile(for_kernels(X), rows, np.zeros(d, np.float32), np.ones(d, np.float32))
-    assert T[:, :d].tobytes() == X.astype(np.float32).tobytes()
-    assert not T[:, d:].any()
+    rows = np.random.default_rng(0).permutation(len(X))
+    for some in (rows, rows[::2], rows[:0]):
+        assert take_rows(X, some).tobytes() == X[some].astype(np.float32).tobytes()
+    columns = X[:, d // 2 :]  # no rows of memory
+    assert take_rows(columns, rows).tobytes() == columns[rows].astype(np.float32).tobytes()
 
 
-@kernel(inner=True)
-def _scaled_tile(X, rows, mean, factor):
-    center, stretch = roomy(mean.reshape((1, len(mean)))), roomy(factor.reshape((1, len(factor))))
-    T = room(len(rows), len(mean), mean)
-    scale(X, rows, center, stretch, T)
-    return T
+def test_rows_of_floats_are_copied_as_they_are():
+    for dtype in (np.float32, np.float64):
+        X = np.random.default_rng(0).normal(size=(9, 4)).astype(dtype)
+        assert take_rows(X, np.array([3, 1])).tobytes() == X[[3, 1]].tobytes()
 
 
 def test_scores_and_scaled_rows_too():
