@@ -116,9 +116,10 @@ def _record(
     weighting = load_weighting(config.model.class_weight, info.classes)
     files = {"groups": groups and groups.sha256, "class_weights": weighting and weighting.said}
     require_fit(info, d, config, kind)
-    spills = spilling(feature_bytes(info.n_train, d, config.feature.store_dtype))
+    dtype = config.feature.store_dtype
+    spills = spilling(feature_bytes(info.n_train, d, dtype))
     if spills:
-        notice(spills)
+        notice(spills + ("; --store-dtype float16 halves them" if dtype == "float32" else ""))
     tracker, unit = _tracker(log, config), "fits" if kind == "cv" else "steps"
     with use_threads(config.threads) as threads, claim(config.cache, name) as run:
         with bar(f"extract {config.feature.name}", "images") as advance:

@@ -14,6 +14,7 @@ from linclass_cli.errors import InputError
 from linclass_cli.extract import BATCH, Advance, Plan, obtain_features, plan_features, silent
 from linclass_cli.features import Extractor, learns, with_learned
 from linclass_cli.jit import kernel
+from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.memory import require
 from linclass_cli.model import Model
 from linclass_cli.runs import Run, load_model, load_run
@@ -99,7 +100,7 @@ def linear_scores(model: Model, X: Array) -> Array:
             rows = np.asarray((X[start:stop] - mean) * factor, np.float32)
             _score_rows(rows, weight, bias, scores[start:stop])
 
-    in_chunks(work, len(X), _ROWS)
+    in_chunks(work, len(X), copied_rows(X.shape[1], _ROWS))
     return scores
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from linclass_cli.learn.curvature import mean_curvature, sums_by_class
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, Value, scaled
+from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.threads import Spans, in_chunks
 
 TILE_ROWS = 1024
@@ -77,7 +78,7 @@ def _dual(part: Part, l2: float, shares: Array) -> float:
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            for at in _tiles(part.m, t):
+            for at in _tiles(part, t):
                 sums[t] += G[:, at] @ scaled(part, at)
 
     in_chunks(work, BLOCKS)
@@ -92,7 +93,7 @@ def _scores(part: Part, W: Array) -> Array:
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            for at in _tiles(part.m, t):
+            for at in _tiles(part, t):
                 S[:, at] = weights @ scaled(part, at).T
 
     in_chunks(work, BLOCKS)
@@ -183,7 +184,7 @@ def _balance(flows: Array, counts: Array) -> tuple[Array, Array] | None:
     return taken / np.where(flows > 0, flows, 1), added / np.where(left > 0, left, 1)
 
 
-def _tiles(m: int, t: int) -> list[slice]:
-    last = m * (t + 1) // BLOCKS
-    starts = range(m * t // BLOCKS, last, TILE_ROWS)
-    return [slice(start, min(start + TILE_ROWS, last)) for start in starts]
+def _tiles(part: Part, t: int) -> list[slice]:
+    last, rows = part.m * (t + 1) // BLOCKS, copied_rows(part.d, TILE_ROWS)
+    starts = range(part.m * t // BLOCKS, last, rows)
+    return [slice(start, min(start + rows, last)) for start in starts]

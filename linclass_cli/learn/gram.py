@@ -10,6 +10,7 @@ from linclass_cli.errors import InputError
 from linclass_cli.learn.footprint import MOST_EIGEN, MOST_FACTOR
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, scaled
+from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.threads import Spans, in_chunks
 
 _ROWS = 1024
@@ -30,7 +31,8 @@ def gram(part: Part) -> Array:
     if part.d <= MOST_EIGEN:
         X = scaled(part, slice(None))
         return np.asarray(X.T @ X, np.float64) / part.m
-    tiles = (scaled(part, slice(start, start + _ROWS)) for start in range(0, part.m, _ROWS))
+    rows = copied_rows(part.d, _ROWS)
+    tiles = (scaled(part, slice(start, start + rows)) for start in range(0, part.m, rows))
     if part.d <= min(MOST_FACTOR, part.m):
         return _lower(tiles, part.d) / np.float32(part.m)
     diagonal = np.zeros(part.d)

@@ -13,6 +13,7 @@ from linclass_cli.errors import InputError
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.learn.objective import Part, scaled
+from linclass_cli.learn.tiles import copied_rows
 
 # Where every image is right a T of 0 would be best, and where scores tell nothing, an infinite one.
 COLDEST, HOTTEST = 1e-3, 1e3
@@ -58,5 +59,6 @@ def fit_temperature(scores: Array, y: Array) -> float:
 
 def part_scores(part: Part, W: Array, b: Array) -> Array:
     """The scores of a part, float32 (m, k), at W (k, d), b (k,)."""
-    tiles = [slice(first, first + _TILE) for first in range(0, part.m, _TILE)]
+    rows = copied_rows(part.d, _TILE)
+    tiles = [slice(first, first + rows) for first in range(0, part.m, rows)]
     return np.concatenate([scaled(part, tile) @ W.T.astype(part.dtype) + b for tile in tiles])

@@ -31,6 +31,7 @@ from linclass_cli.learn.losses import (
 )
 
 TILE_VALUES = 16384  # 64 KiB of float32: twice the first-level cache, and at home in the second
+COPIED_VALUES = 1 << 24  # of float32 or float64, at most, in a copy of some rows: 64 MiB, or 128
 LINE = 16  # floats that rows are padded to: 64 bytes of float32
 MAX_BLOCKS = 32
 PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
@@ -78,6 +79,11 @@ def _widen(X: Array, rows: Array, out: Array) -> None:
         size = min(R, m - start)
         load(X, rows[start : start + size], nothing, ones, T)
         out[start : start + size] = T[:size, :d]
+
+
+def copied_rows(d: int, most: int) -> int:
+    """Rows of d features that are copied at a time where NumPy works: ``most``, or fewer that are as wide."""
+    return max(1, min(most, COPIED_VALUES // max(d, 1)))
 
 
 def take_rows(X: Array, rows: Array) -> Array:
