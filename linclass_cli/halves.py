@@ -43,6 +43,15 @@ def all_finite(X: Array) -> bool:
         return bool(np.isfinite(X.sum()) or np.isfinite(X).all())
 
 
+def as_stored(values: Array, dtype: str, what: str, first: int) -> Array:
+    """Features float32 (n, d) as the store would keep them; see :func:`store`."""
+    if dtype == "float32":
+        return values
+    kept = np.empty(values.shape, dtype)
+    store(values, kept, what, first)
+    return kept
+
+
 def store(values: Array, out: Array, what: str, first: int) -> None:
     """Write values float32 (n, d) to out float32 or float16 (n, d), rounded to the nearest, ties to even.
 

@@ -13,6 +13,7 @@ from linclass_cli.config import Config, config_of, leaves
 from linclass_cli.errors import InputError
 from linclass_cli.extract import BATCH, Advance, Plan, obtain_features, plan_features, silent
 from linclass_cli.features import Extractor, learns, with_learned
+from linclass_cli.halves import as_stored
 from linclass_cli.jit import kernel
 from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.memory import require
@@ -163,6 +164,7 @@ def _score_images(
         some = images[start : start + BATCH]
         X = np.empty((len(some), extractor.dim(some.shape[1:])), np.float32)
         extractor(some, X)
+        X = as_stored(X, config.feature.store_dtype, part, start)
         scores[start : start + BATCH] = linear_scores(model, X)
         advance(min(start + BATCH, n), n)
     return scores, np.asarray(split.labels, np.int64)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from linclass_cli.scoring import score_run
 from tests.commands.test_line import FAST
 
 HALF = (*FAST, "--store-dtype", "float16")
@@ -95,3 +96,14 @@ def test_what_is_beyond_float16_is_an_error_that_names_it_and_the_mend(linclass,
     assert "is 100000, and float16 ends at 65504: take --store-dtype float32" in result.error
     assert not list(FOLDER.glob("*.h5"))
     assert linclass("train", "--data", "own", "--store-dtype", "float32").code == 0
+
+
+def test_features_that_are_not_kept_are_rounded_as_those_that_are(linclass):
+    """By what a run has learned, where the store's features are gone: the same judgement, to the last bit."""
+    small = ("--feature", "patches", "--filters", "8", "--patch-samples", "500", "--rounds", "1")
+    linclass("train", "--data", "textures", *small, "--store-dtype", "float16", "--name", "half")
+    stored = score_run("cache", "half").scores
+    (path,) = FOLDER.glob("*.h5")
+    path.unlink()
+    assert score_run("cache", "half").scores.tobytes() == stored.tobytes()
+    assert not path.exists()
