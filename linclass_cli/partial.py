@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.atomic import discard, new_file, replacing
-from linclass_cli.errors import ResourceError
+from linclass_cli.errors import InputError, ResourceError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Span = tuple[int, int]
@@ -47,7 +47,7 @@ def blocks(folder: Path) -> Iterator[tuple[str, int, int, Path]]:
 
 
 class Partial:
-    """Keeps and finds blocks of rows. Leave its ``with`` block by an exception, and they stay.
+    """Keeps and finds blocks of rows. Leave its ``with`` block by an exception but InputError, and they stay.
 
     key: of all that decides the rows' values, to the last bit; asked for once there are blocks.
     """
@@ -67,9 +67,11 @@ class Partial:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Of what cannot be (float16 is too small for it) there is nothing to go on with.
+        over = kind is None or issubclass(kind, InputError)
         # After an interrupt nobody waits for a block that is being written.
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
-        if kind is None:
+        self._pool.shutdown(wait=over, cancel_futures=True)
+        if over:
             discard(self.folder)
 
     def take(self, part: str, X: Array) -> list[Span]:

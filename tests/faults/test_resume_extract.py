@@ -18,6 +18,7 @@ import pytest
 from linclass_cli import extract as stage
 from linclass_cli import partial
 from linclass_cli.cleaning import find_rubbish, remove_rubbish
+from linclass_cli.errors import InputError
 from linclass_cli.extract import extract, plan_features, silent
 from linclass_cli.features import make_extractor
 from linclass_cli.locks import holding, lock_path
@@ -152,6 +153,24 @@ def test_float16_features_go_on_too_and_never_from_float32_ones(cache):
     broken = cache.features.read_bytes()
     assert cache.extract(force=True) == ROWS
     assert cache.features.read_bytes() == broken
+
+
+def test_what_float16_cannot_hold_ends_it_and_leaves_nothing(cache):
+    cache.dtype = "float16"
+    config, plan = cache.config(), cache.plan()
+
+    @dataclass
+    class Large(Counting):
+        def __call__(self, images, out):
+            super().__call__(images, out)
+            if len(self.images) == 8:
+                out[2, 5] = 1e6
+
+    with pytest.raises(InputError, match=r"feature 5 of row 1202 of the train part is 1e\+06"):
+        extract(replace(plan, extractor=Large(plan.extractor)), config, silent)
+    quiet()
+    assert list(cache.features.parent.glob(f"*{cache.features.name}*")) == []
+    assert not partial_folder(cache.features).exists()
 
 
 def test_stopped_again_and_again_it_comes_to_its_end(cache, whole):
