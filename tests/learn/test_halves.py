@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
@@ -187,3 +188,31 @@ def test_nor_where_rows_are_few_and_wide(way, monkeypatch):
     f = halved(features(2000, 5000))
     c = config(loss, solver, {"max_iterations": 2}, {"calibrate": True})
     assert held_at_most(train, f, c) < 0.45 * f.train.X.nbytes
+
+
+@pytest.mark.skipif("NUMBA_CPU_NAME" in os.environ, reason="this is that run")
+def test_a_processor_without_an_instruction_for_it_gives_the_same_numbers(tmp_path):
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            __file__,
+            "-k",
+            "every_float16 and 17",
+        ],
+        env={
+            **os.environ,
+            "NUMBA_CPU_NAME": "generic",
+            "NUMBA_CPU_FEATURES": "",
+            "NUMBA_CACHE_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+    assert "1 passed" in result.stdout
