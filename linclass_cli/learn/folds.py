@@ -24,7 +24,7 @@ from linclass_cli.learn.gram import Gram, gram
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.objective import Part, Value, kernel_weights
 from linclass_cli.learn.scaling import Scaling
-from linclass_cli.learn.solvers.newton import FIRST_ROWS
+from linclass_cli.learn.solvers.newton import FIRST_PER_FEATURE, FIRST_ROWS
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
 from linclass_cli.threads import Spans, in_chunks
 
@@ -151,7 +151,7 @@ class FoldProblems:
     @cached_property
     def gram(self) -> Gram:
         """About X'X / n, of features that are large in no row."""
-        rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
+        rows = np.sort(self.order[: max(FIRST_ROWS, FIRST_PER_FEATURE * self.shape[2])])
         return Gram(gram(Part(self.X, self.at[rows], self.y[rows], self.widest)))
 
     def _data(self, rows: Array) -> tuple[Array, Array, Array, Array, Array]:

@@ -10,7 +10,7 @@ from linclass_cli.store import feature_bytes
 _SECOND_ORDER = {"newton", "smoothed"}
 # Of more features than MOST_EIGEN the Gram matrix (gram.py) is factorised: an eigendecomposition would take
 # longer than it saves. Of more than MOST_FACTOR it is too large, 4 d^2 bytes, and its diagonal has to do.
-MOST_EIGEN, MOST_FACTOR = 2048, 16384
+MOST_EIGEN, MOST_FACTOR = 2048, 40960
 _SAMPLE = 0.2  # of the rows, whose curvatures are kept, as newton.FIRST_SHARE says
 
 
@@ -29,6 +29,6 @@ def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, 
     held = {"rows and labels": 16 * m, "weights and gradients": 2 * 8 * k * (d + 1) * folds}
     if solver in _SECOND_ORDER:
         held["curvatures"] = int(4 * k * _SAMPLE * m) * max(1, folds - 1)
-        if MOST_EIGEN < d <= MOST_FACTOR:
+        if MOST_EIGEN < d <= min(MOST_FACTOR, m):
             held["the features' products, and a factor"] = 2 * 4 * d * d
     return held

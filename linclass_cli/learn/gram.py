@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from linclass_cli.errors import InputError
+from linclass_cli.learn.cholesky import factorise, solve
 from linclass_cli.learn.footprint import MOST_EIGEN, MOST_FACTOR
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, scaled
@@ -34,7 +35,9 @@ def gram(part: Part) -> Array:
     rows = copied_rows(part.d, _ROWS)
     tiles = (scaled(part, slice(start, start + rows)) for start in range(0, part.m, rows))
     if part.d <= min(MOST_FACTOR, part.m):
-        return _lower(tiles, part.d) / np.float32(part.m)
+        A = _lower(tiles, part.d)
+        A /= np.float32(part.m)
+        return A
     diagonal = np.zeros(part.d)
     for X in tiles:  # with so many features a copy of all rows would be as large as X
         diagonal += np.einsum("ij,ij->j", X, X)
@@ -75,29 +78,29 @@ class Gram:
             self.values = np.maximum(values, 1e-7 * max(float(values[-1]), 1e-300))
 
     def _near(self, ratios: Array) -> Array:
-        """The ratios (p,) that factors are made for: the nearest of few, even in their logarithms."""
+        """The ratios (p,) that factors are made for: the nearest of few, even in their logarithms.
+
+        They depend on what is asked for alone, and not on what was asked before: a fit that is gone on with
+        takes the steps that it would have taken.
+        """
         assert self.lower is not None
-        most = max(1, _FACTOR_BYTES // self.lower.nbytes)
+        most = _FACTOR_BYTES // self.lower.nbytes
         logs = np.log(ratios)
-        step = max(2 * np.log(_NEAR), np.ptp(logs) / most)
-        return (
-            np.asarray(np.exp(np.round(logs / step) * step))
-            if most > 1
-            else np.full_like(logs, np.exp(logs.mean()))
-        )
+        if most < 2:
+            # One for all, and seldom another: each costs d^3 / 3.
+            logs, step = np.full_like(logs, logs.mean()), 4 * np.log(_NEAR)
+        else:
+            step = max(2 * np.log(_NEAR), np.ptp(logs) / most)
+        return np.asarray(np.exp(np.round(logs / step) * step))
 
     def _factor(self, ratio: float) -> Array:
         """A Cholesky factor of A + ratio, float32."""
         assert self.lower is not None
-        from scipy.linalg.lapack import spotrf
-
         own = np.array(self.lower)
         own[np.diag_indices(len(own))] += np.float32(ratio)
-        # The lower triangle by rows is the upper one by columns, LAPACK's order: nothing is copied.
-        factor, failed = spotrf(own.T, lower=0, overwrite_a=1, clean=0)
-        if failed:
+        if not factorise(own):
             raise InputError("the features are too large, or too nearly alike, for newton; scale them")
-        return np.asarray(factor)
+        return own
 
     def _prepare(self, ratios: Array) -> None:
         """Have the factors for these ratios, and no others."""
@@ -108,10 +111,7 @@ class Gram:
 
     def _solve(self, ratio: float, r: Array) -> Array:
         """(A + ratio)^-1 r for r (k, d)."""
-        from scipy.linalg.lapack import spotrs
-
-        found, _ = spotrs(self._factors[ratio], r.T.astype(np.float32), lower=0)
-        return np.asarray(found.T, np.float64)
+        return np.asarray(solve(self._factors[ratio], r.T).T, np.float64)
 
     def inverse(self, C: Array, l2: Array) -> Callable[[Array, Array], tuple[Array, Array]]:
         """(C (x) A + l2)^-1 for mean curvatures C (p, k, k), strengths (p,): of (p, k, d), (p, k)."""

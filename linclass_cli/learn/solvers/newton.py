@@ -35,8 +35,9 @@ CG_TOLERANCE = 0.1
 MOST_PRODUCTS = 25
 # A hinge that has no row in a kink leaves the bias free: a step may be a billion times too long.
 MOST_HALVINGS = 40
-# Rows of the first sample: this share of them, and at least this many.
-FIRST_SHARE, FIRST_ROWS = 0.2, 8000
+# Rows of the first sample: this share of them, and at least so many, and so many for each feature: of fewer
+# rows than features a sample knows nothing in most directions.
+FIRST_SHARE, FIRST_ROWS, FIRST_PER_FEATURE = 0.2, 8000, 4
 # Steps that may gain nothing before a problem is given up.
 MOST_IDLE = 4
 # What the model may still promise, as a share of the tolerance, where there is no proof.
@@ -91,7 +92,8 @@ def newton_steps(
     if resume is None:
         at = list(at) if at is not None else model.values(everyone, W, b)
         gap, converged = _judge(at, model.l2, tolerance)
-        share = min(1.0, max(FIRST_SHARE, FIRST_ROWS / model.rows))
+        least = max(FIRST_ROWS, FIRST_PER_FEATURE * model.shape[2])
+        share = min(1.0, max(FIRST_SHARE, least / model.rows))
         which, idle = everyone[~converged], np.zeros(P, np.int64)
         resume = State(0, W, b, at, gap, converged, share, which, idle)
     W, b, at, gap, converged = resume.W.copy(), resume.b.copy(), list(resume.at), resume.gap, resume.converged
@@ -251,7 +253,7 @@ class OneProblem:
 
     @property
     def gram(self) -> Gram:
-        rows = np.sort(self.order[: max(FIRST_ROWS, 4 * self.shape[2])])
+        rows = np.sort(self.order[: max(FIRST_ROWS, FIRST_PER_FEATURE * self.shape[2])])
         return Gram(gram(self.problem.part.take(rows)))
 
 
