@@ -17,7 +17,7 @@ from linclass_cli.sections import Section, Setting, setting
 FILE_NAME = "linclass.toml"
 _MOST_STRENGTHS = 1000
 
-FeatureName = Literal["hog", "pixels", "hue", "patches", "vectors"]
+FeatureName = Literal["hog", "pixels", "hue", "gradients", "pairs", "colours", "patches", "vectors"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
 SolverName = Literal["auto", "newton", "smoothed", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
@@ -58,7 +58,16 @@ class DataConfig(Section):
 
 
 _HOG = ("hog",)
+# Which ones, and how large, is looked at by `features.numbers`.
+_NUMBERS: dict[str, Any] = {
+    "pattern": r"^[0-9]{1,6}(,[0-9]{1,6}){0,7}$",
+    "max_length": 60,
+    "metavar": "A,B",
+    "words": "up to 8 whole numbers with commas, as 8,4",
+}
+_GRADIENTS, _PAIRS, _COLOURS = ("gradients",), ("pairs",), ("colours",)
 _PATCHES = ("patches",)
+_IMAGES = ("hog", "pixels", "hue", *_GRADIENTS, *_PAIRS, *_COLOURS, *_PATCHES)
 
 
 @dataclass(frozen=True)
@@ -77,11 +86,31 @@ class FeatureConfig(Section):
         "mean", "colour: grey by the mean, or each pixel's channel of largest gradient", only_for=_HOG
     )
     bins: int = setting(16, "bins of the histogram of hue", ge=2, le=360, only_for=("hue",))
-    filters: int = setting(1600, "filters of the dictionary", ge=1, le=100_000, only_for=_PATCHES)
+    directions: int = setting(
+        18,
+        "directions of gradients, of the whole circle; even",
+        ge=2,
+        le=72,
+        multiple_of=2,
+        only_for=_GRADIENTS,
+    )
+    cells: str = setting("8,4", "cells a side of each grid", only_for=_GRADIENTS, **_NUMBERS)
+    pair_directions: int = setting(
+        8, "directions of each of a pair of gradients; even", ge=2, le=36, multiple_of=2, only_for=_PAIRS
+    )
+    distances: str = setting("1,2,4", "pixels between a pair of gradients", only_for=_PAIRS, **_NUMBERS)
+    regions: int = setting(2, "regions a side that pairs are counted in", ge=1, le=16, only_for=_PAIRS)
+    levels: int = setting(
+        4, "levels of each channel: a colour is one of each", ge=2, le=16, only_for=_COLOURS
+    )
+    colour_cells: str = setting("2,4", "cells a side of each grid of colours", only_for=_COLOURS, **_NUMBERS)
+    filters: int = setting(400, "filters of the dictionary", ge=1, le=100_000, only_for=_PATCHES)
     patch_size: int = setting(6, "side of a patch, in pixels", ge=1, le=64, only_for=_PATCHES)
     pooling: int = setting(
-        2, "answers are summed over so many regions a side", ge=1, le=64, only_for=_PATCHES
+        3, "answers are summed over so many regions a side", ge=1, le=64, only_for=_PATCHES
     )
+    overlap: bool = setting(True, "regions overlap their neighbours by half", only_for=_PATCHES)
+    square_root: bool = setting(True, "take the square root of the sums", only_for=_PATCHES)
     threshold: float = setting(
         0.25, "answers nearer to 0 than this count for nothing", ge=0, le=1e6, only_for=_PATCHES
     )
@@ -97,8 +126,10 @@ class FeatureConfig(Section):
     contrast: float = setting(
         10.0, "added to a patch's variance before it is divided by it", ge=0, le=1e6, only_for=_PATCHES
     )
-    mirror: bool = setting(True, "sum over the image and its mirror image", only_for=_PATCHES)
     dictionary_seed: int = setting(0, "seed of the dictionary", ge=0, le=2**63 - 1, only_for=_PATCHES)
+    augment: Literal["none", "flip"] = setting(
+        "none", "flip: learn from, and judge, each image together with its mirror image", only_for=_IMAGES
+    )
 
     def options(self, name: str) -> dict[str, Any]:
         """The parameters of the extractor ``name``: how its values are stored is none of them."""
@@ -111,6 +142,14 @@ class ModelConfig(Section):
     l2: float = setting(1e-3, "strength: mean(loss) + l2/2 * ||W||^2; C = 1/(n*l2)", ge=0)
     scale: Literal["standard", "range", "none"] = setting(
         "standard", "scaling of each feature, learned from the training part"
+    )
+    part_weights: str = setting(
+        "",
+        "for joined features, a factor of each one's columns after the scaling: 1,0.3",
+        metavar="A,B,...",
+        max_length=200,
+        pattern=r"^([0-9]{1,6}(\.[0-9]{1,9})?(,[0-9]{1,6}(\.[0-9]{1,9})?)*)?$",
+        words="numbers above 0 with commas, as 1,0.3",
     )
     class_weight: str = setting(
         "",

@@ -120,14 +120,20 @@ class Evidence:
         ]
 
     def part(self, index: int) -> Part:
-        """The model's weights on one of the features that its own is joined from, 0 if it is not."""
-        from linclass_cli.features import make_extractor
+        """The model's weights on one of the features that its own is joined from, 0 if it is not.
+
+        Of an image and its mirror image together: those on the image's own features.
+        """
+        from linclass_cli.features import bare, make_extractor
+        from linclass_cli.features.flipped import unfold
 
         feature, shape = self.config.feature, self.info.image_shape
         whole = make_extractor(feature.name, **feature.options(feature.name))
         parts = getattr(whole, "parts", (whole,))
         first = sum(one.dim(shape) for one in parts[:index])
         weight = self.scored.model.weight[:, first : first + parts[index].dim(shape)]
+        if parts[index] is not bare(parts[index]):
+            weight = unfold(weight, bare(parts[index]), shape)
         return Part(parts[index].name, parts[index].params, weight, shape)
 
     @cached_property
@@ -137,18 +143,19 @@ class Evidence:
         The weight of a filter is the norm of the model's weights on its answers, in all classes and regions.
         Raises InputError for a run without patches.
         """
-        from linclass_cli.features import Patches
+        from linclass_cli.features import Patches, bare
         from linclass_cli.predicting.predictor import load_predictor
 
         ours = load_predictor(self.run.path.parent.parent, self.run.id)
         first = 0
         for part in getattr(ours.extractor, "parts", (ours.extractor,)):
             last = first + part.dim(ours.frame.shape)
-            if isinstance(part, Patches) and part.dictionary is not None:
-                size, (count, _) = part.patch_size, part.dictionary.filters.shape
+            patches = bare(part)
+            if isinstance(patches, Patches) and patches.dictionary is not None:
+                size, (count, _) = patches.patch_size, patches.dictionary.filters.shape
                 weight = ours.model.weight[:, first:last].reshape(-1, count).astype(np.float64)
                 order = np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")
-                return part.dictionary.filters[order].reshape(count, size, size, -1)
+                return patches.dictionary.filters[order].reshape(count, size, size, -1)
             first = last
         raise InputError(f"{self.run.id} is on {ours.extractor.name}: only patches has filters")
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -285,7 +285,8 @@ def _load(plan: Plan) -> Features:
     features, info = load_features(plan.path, plan.meta), plan.info
     sizes = {"train": info.n_train, "test": info.n_test}
     check_features(features, sizes, plan.extractor.dim(info.image_shape), len(info.classes))
-    return features
+    parts = getattr(plan.extractor, "parts", (plan.extractor,))
+    return replace(features, parts=tuple(part.dim(info.image_shape) for part in parts))
 
 
 def _report(plan: Plan, d: int, seconds: float, rate: float | None) -> Extracted:

@@ -24,6 +24,7 @@ class Setting:
     ``convert``: makes a value of what a user may write instead; it raises ValueError for nonsense.
     ``metavar``: what help calls the value, where its kind says too little.
     ``joined``: the sign between several of its choices, where it may be several.
+    ``words``: what it may be, in words, where its bounds are a pattern.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Setting:
     metavar: str = ""
     bounds: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     joined: str = ""
+    words: str = ""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -80,11 +82,13 @@ def setting(
     convert: Callable[[Any], Any] | None = None,
     joined: str = "",
     metavar: str = "",
+    words: str = "",
     **bounds: Any,
 ) -> Any:
     """The field of a section: ``epochs: int = setting(100, "passes over the training part", ge=1)``."""
     about = {"description": description, "only_for": only_for, "convert": convert, "bounds": bounds}
-    return dataclasses.field(default=default, metadata={**about, "joined": joined, "metavar": metavar})
+    about |= {"joined": joined, "metavar": metavar, "words": words}
+    return dataclasses.field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)

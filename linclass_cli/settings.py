@@ -35,7 +35,7 @@ def env_name(key: str) -> str:
 
 
 def _text(one: Setting) -> str:
-    return "a text, not empty" if one.bounds.get("min_length") else "a text"
+    return one.words or ("a text, not empty" if one.bounds.get("min_length") else "a text")
 
 
 def allowed(one: Setting) -> str:
@@ -43,7 +43,8 @@ def allowed(one: Setting) -> str:
     if one.choices:
         joined = f", or several joined by {one.joined}" if one.joined else ""
         return ", ".join(one.choices) + joined
-    kind = {int: "a whole number", float: "a finite number", bool: "true or false", str: _text(one)}
+    whole = "an even whole number" if one.bounds.get("multiple_of") == 2 else "a whole number"
+    kind = {int: whole, float: "a finite number", bool: "true or false", str: _text(one)}
     lists = "up to 1000 finite numbers >= 0: a list, A,B,C or LOW:HIGH:COUNT with 0 < LOW < HIGH"
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     bounds = [f"{sign} {one.bounds[name]}" for name, sign in signs.items() if name in one.bounds]
@@ -123,6 +124,7 @@ def _build(given: dict[str, _Given]) -> Resolved:
         )
     config = _validate(given)
     _check_solver(config, given)
+    _check_weights(config, given)
     return Resolved(config, {key: given[key].source if key in given else "default" for key, _ in leaves()})
 
 
@@ -140,6 +142,16 @@ def _check_solver(config: Config, given: dict[str, _Given]) -> None:
     if config.solver_name not in allowed:
         why = f"not for the loss {config.model.loss}; allowed for it: auto, {', '.join(allowed)}"
         raise _impossible(given, "solver.name", config.solver_name, why)
+
+
+def _check_weights(config: Config, given: dict[str, _Given]) -> None:
+    weights, names = config.model.part_weights, config.feature.name.split("+")
+    if weights and len(names) != weights.count(",") + 1:
+        name = config.feature.name
+        why = f"one number is wanted for each of the joined features, and {name} has {len(names)}"
+        raise _impossible(given, "model.part_weights", weights, why)
+    if weights and not all(float(weight) > 0 for weight in weights.split(",")):
+        raise _impossible(given, "model.part_weights", weights, "numbers above 0 are wanted")
 
 
 def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> SettingsError:

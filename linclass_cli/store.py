@@ -58,7 +58,8 @@ class Block:
 class Features:
     """A verified feature file. ``key`` is the sha256 of the canonical JSON of ``meta``.
 
-    ``learned``: what the feature learned from the training images, float32 (a, b), by name.
+    ``learned``: what the feature learned from the training images, float32 (a, b), by name; ``parts``: the
+    numbers of columns of the features that it is joined from.
     """
 
     train: Block
@@ -67,6 +68,7 @@ class Features:
     meta: dict[str, Any]
     path: Path
     learned: dict[str, Array] = field(default_factory=dict)
+    parts: tuple[int, ...] = ()
 
     @property
     def d(self) -> int:

@@ -27,10 +27,16 @@ from linclass_cli.recording import cross_validate, train
 from linclass_cli.runs import load_model
 
 FILE = Path(__file__).with_suffix(".json")
-HOGS = {
-    "default": {},
-    "largest": {"channels": "largest", "pixels_per_cell": 6, "transform_sqrt": True},
-    "L1": {"block_norm": "L1", "orientations": 12, "cells_per_block": 2},
+FEATURES = {
+    "hog default": {},
+    "hog largest": {"channels": "largest", "pixels_per_cell": 6, "transform_sqrt": True},
+    "hog L1": {"block_norm": "L1", "orientations": 12, "cells_per_block": 2},
+    "gradients default": {},
+    "gradients flip": {"directions": 12, "cells": "5,3,1", "augment": "flip"},
+    "pairs default": {},
+    "pairs flip": {"pair_directions": 6, "distances": "3,5", "regions": 3, "augment": "flip"},
+    "colours default": {},
+    "colours flip": {"levels": 7, "colour_cells": "3", "augment": "flip"},
 }
 WAYS = (
     ("softmax", "newton", {"gap": 1e-6}),
@@ -46,11 +52,13 @@ CV = (("softmax", "newton", {"gap": 1e-6}), ("ridge", "closed", {}))
 EXACT = ("sgd", "closed")
 
 
-def _config(cache: str, loss: str = "softmax", solver: str = "auto", hog: Any = None, **more: Any) -> Config:
+def _config(
+    cache: str, loss: str = "softmax", solver: str = "auto", feature: Any = None, **more: Any
+) -> Config:
     return Config(
         cache_dir=cache,
         data=DataConfig(name="textures"),
-        feature=FeatureConfig(name="hog", **(hog or {})),
+        feature=FeatureConfig(**(feature or {"name": "hog"})),
         model=ModelConfig(loss=loss, l2=1e-2),
         solver=SolverConfig(name=solver, **more),
         split=SplitConfig(val_fraction=0),  # which of two equal steps is kept would depend on the last bits
@@ -68,10 +76,11 @@ def compute() -> dict[str, dict[str, Any]]:
     """Name of what was computed → name of a number → its value, or values."""
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as cache:
-        for name, options in HOGS.items():
-            _, features = obtain_features(_config(cache, hog=options))
+        for name, options in FEATURES.items():
+            feature = {"name": name.partition(" ")[0], **options}
+            _, features = obtain_features(_config(cache, feature=feature))
             X = features.train.X
-            found[f"hog {name}"] = {
+            found[name] = {
                 "shape": list(X.shape),
                 "labels": np.bincount(features.train.y).tolist(),
                 "mean": float(X.mean(dtype=np.float64)),

@@ -48,26 +48,115 @@ def hog(
     return np.concatenate(features)
 
 
-def patches(image, mean, whitening, filters, pooling, threshold, contrast, mirror):
+def patches(image, mean, whitening, filters, pooling, threshold, contrast, overlap=False, square_root=False):
     """Pooled answers of one uint8 image (h, w, c) to filters (F, K), float64 (pooling * pooling * 2 * F,)."""
     size = round((len(mean) / image.shape[2]) ** 0.5)
     down, across = image.shape[0] - size + 1, image.shape[1] - size + 1
+    grid, side = (pooling + 1, 2) if overlap else (pooling, 1)
     sums = np.zeros((pooling, pooling, 2, len(filters)))
-    for turned in (False, True)[: 1 + mirror]:
-        seen = image[:, ::-1] if turned else image
-        for a in range(pooling):
-            for b in range(pooling):
-                for y in range(a * down // pooling, (a + 1) * down // pooling):
-                    for x in range(b * across // pooling, (b + 1) * across // pooling):
-                        patch = seen[y : y + size, x : x + size].astype(np.float64).ravel()
-                        variance = patch.var(ddof=1) if len(patch) > 1 else 0.0
-                        patch -= patch.mean()
-                        patch = patch / math.sqrt(variance + contrast) if patch.any() else patch
-                        answers = filters @ (whitening @ (patch - mean))
-                        column = pooling - 1 - b if turned else b
-                        sums[a, column, 0] += np.maximum(answers - threshold, 0)
-                        sums[a, column, 1] += np.maximum(-answers - threshold, 0)
-    return sums.ravel()
+    for a in range(pooling):
+        for b in range(pooling):
+            for y in range(a * down // grid, (a + side) * down // grid):
+                for x in range(b * across // grid, (b + side) * across // grid):
+                    patch = image[y : y + size, x : x + size].astype(np.float64).ravel()
+                    variance = patch.var(ddof=1) if len(patch) > 1 else 0.0
+                    patch -= patch.mean()
+                    patch = patch / math.sqrt(variance + contrast) if patch.any() else patch
+                    answers = filters @ (whitening @ (patch - mean))
+                    sums[a, b, 0] += np.maximum(answers - threshold, 0)
+                    sums[a, b, 1] += np.maximum(-answers - threshold, 0)
+    return (np.sqrt(sums) if square_root else sums).ravel()
+
+
+def gradient(image, y, x):
+    """(length, angle in circles, 0 to 1) of the longest gradient of the channels of (h, w, c) at a pixel."""
+    height, width, channels = image.shape
+    best = (-1.0, 0.0)
+    for c in range(channels):
+        right, left = image[y, min(x + 1, width - 1), c], image[y, max(x - 1, 0), c]
+        under, above = image[min(y + 1, height - 1), x, c], image[max(y - 1, 0), x, c]
+        across, down = float(right) - float(left), float(under) - float(above)
+        if math.hypot(across, down) > best[0]:
+            best = (math.hypot(across, down), math.atan2(down, across) / (2 * math.pi) % 1)
+    return best
+
+
+def around(place, count=None):
+    """The whole numbers on both sides of a place, each with its part; below 0 and from count on: left out."""
+    lower = math.floor(place)
+    both = ((lower, 1 - (place - lower)), (lower + 1, place - lower))
+    return [(one, part) for one, part in both if count is None or 0 <= one < count]
+
+
+def gradients(image, directions, sides):
+    """Square roots of shared votes of one uint8 image (h, w, c), float64 (d,)."""
+    height, width = image.shape[:2]
+    found = []
+    for side in sides:
+        sums = np.zeros((side, side, directions))
+        for y in range(height):
+            for x in range(width):
+                length, angle = gradient(image, y, x)
+                for row, vertical in around((y + 0.5) / height * side - 0.5, side):
+                    for column, horizontal in around((x + 0.5) / width * side - 0.5, side):
+                        for bin_, part in around(angle * directions - 0.5):
+                            sums[row, column, bin_ % directions] += length * vertical * horizontal * part
+        found.append(np.sqrt(sums).ravel())
+    return np.concatenate(found)
+
+
+def pairs(image, directions, distances, regions):
+    """Square roots of votes of pairs of one uint8 image (h, w, c), and of its opponents, float64 (d,)."""
+    height, width, channels = image.shape
+    kinds = [image.astype(np.float64)]
+    if channels == 3:
+        red, green, blue = np.moveaxis(kinds[0], 2, 0)
+        kinds.append(np.stack([(red - green) / 2, (red + green) / 4 - blue / 2], axis=2))
+    sums = np.zeros((len(kinds), len(distances), regions, regions, 4, directions, directions))
+    for kind, planes in enumerate(kinds):
+        all_ = [[gradient(planes, y, x) for x in range(width)] for y in range(height)]
+        for t, r in enumerate(distances):
+            for way, (dy, dx) in enumerate([(0, r), (r, 0), (r, r), (r, -r)]):
+                for y in range(height - dy):
+                    for x in range(max(0, -dx), min(width, width - dx)):
+                        (length, angle), (other, its) = all_[y][x], all_[y + dy][x + dx]
+                        weight = math.sqrt(min(length, other))
+                        # Whole numbers: a middle between two regions is found exactly.
+                        row = (2 * y + dy + 1) * regions // (2 * height)
+                        column, beyond = divmod((2 * x + dx + 1) * regions, 2 * width)
+                        columns = [column - 1, column] if beyond == 0 and column > 0 else [column]
+                        for p, part in around(angle * directions - 0.5):
+                            for q, share in around(its * directions - 0.5):
+                                for b in columns:
+                                    cell = sums[kind, t, row, b, way]
+                                    vote = weight * part * share / len(columns)
+                                    cell[p % directions, q % directions] += vote
+    return np.sqrt(sums).ravel()
+
+
+def colours(image, levels, sides):
+    """Means, deviations and roots of the histogram of cells of one uint8 image (h, w, c), float64 (d,)."""
+    height, width, channels = image.shape
+    found = []
+    for side in sides:
+        for a in range(side):
+            for b in range(side):
+                shares = np.zeros((height, width))
+                for y in range(height):
+                    for x in range(width):
+                        # What of the pixel lies between the edges of the cell, down and across.
+                        down = min(y + 1, (a + 1) * height / side) - max(y, a * height / side)
+                        across = min(x + 1, (b + 1) * width / side) - max(x, b * width / side)
+                        shares[y, x] = max(down, 0) * max(across, 0)
+                shares /= height * width / side**2
+                mean = (shares[..., None] * image).sum(axis=(0, 1))
+                variance = (shares[..., None] * (image - mean) ** 2).sum(axis=(0, 1))
+                counts = np.zeros((levels,) * channels)
+                for y in range(height):
+                    for x in range(width):
+                        counts[tuple(int(v) * levels // 256 for v in image[y, x])] += shares[y, x]
+                found += [mean / 255, np.sqrt(variance) / 255, np.sqrt(counts).ravel()]
+    return np.concatenate(found)
 
 
 def _normalised(block, norm, eps=1e-5):

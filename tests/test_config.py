@@ -73,6 +73,15 @@ def test_every_key_can_come_from_the_environment():
         ("cv.l2", "-1,2", "LOW:HIGH:COUNT"),
         ("seed", True, "a whole number"),
         ("feature.block_norm", "L3", "L1-sqrt"),
+        ("feature.directions", 17, "allowed is an even whole number >= 2 and <= 72"),
+        ("feature.pair_directions", 38, "allowed is an even whole number >= 2 and <= 36"),
+        ("feature.cells", "x", "allowed is up to 8 whole numbers with commas, as 8,4"),
+        ("feature.cells", "8,", "with commas, as 8,4"),
+        ("feature.cells", 8, "with commas, as 8,4"),
+        ("feature.distances", "1.5", "with commas, as 8,4"),
+        ("feature.colour_cells", "", "with commas, as 8,4"),
+        ("feature.augment", "up", "allowed is none, flip"),
+        ("model.part_weights", "1;2", "allowed is numbers above 0 with commas, as 1,0.3"),
     ],
 )
 def test_an_impossible_value_names_key_value_source_and_what_is_allowed(key, value, allowed):
@@ -201,5 +210,7 @@ def test_config_init_lists_every_key_with_its_default(tmp_path):
 def test_features_and_their_settings_are_those_of_the_registry():
     for name, extractor in FEATURES.items():
         belonging = {one.name for one in FeatureConfig.settings() if name in one.only_for}
-        assert belonging == set(extractor().params)
-        assert Config().feature.options(name) == extractor().params
+        # Whatever images give can be of an image and its mirror image.
+        more = {} if name == "vectors" else {"augment": "none"}
+        assert belonging == {*extractor().params, *more}
+        assert Config().feature.options(name) == {**extractor().params, **more}

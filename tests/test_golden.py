@@ -16,7 +16,7 @@ KEPT = json.loads(golden.FILE.read_text())
 TOLERANCE = {
     "mean": (1e-7, 0),
     "deviation": (1e-7, 0),
-    "values": (0, 1e-6),
+    "values": (1e-6, 1e-6),
     "right": (0, 1),
     "objective": (1e-6, 0),
     "objectives": (2e-6, 0),

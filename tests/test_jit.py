@@ -182,7 +182,7 @@ from linclass_cli.features.patches_kernels import pool_responses
 rng = np.random.default_rng(0)
 S, high = rng.normal(size=(2 * 28 * 28, 50)).astype(np.float32), rng.normal(size=50).astype(np.float32)
 out = np.zeros((2, 4, 2, 50), np.float32)
-pool_responses(S, 2, 28, 28, 0, 28, 2, False, high, high - 1, 0, out)
+pool_responses(S, 2, 28, 28, 0, 28, 2, high, high - 1, 0, out)
 print(hashlib.sha256(out.tobytes()).hexdigest(), "numba" in sys.modules)
 """
 

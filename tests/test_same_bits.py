@@ -10,6 +10,16 @@ import pytest
 from linclass_cli.config import Config, CvConfig, DataConfig, FeatureConfig, ModelConfig, SolverConfig
 from linclass_cli.recording import cross_validate, train
 
+EVERY = FeatureConfig(
+    name="pixels+gradients+pairs+colours+patches",
+    cells="3",
+    pair_directions=4,
+    distances="2",
+    filters=5,
+    patch_samples=300,
+    rounds=1,
+    augment="flip",
+)
 TRAIN = [
     ("softmax", "newton", {}),
     ("softmax", "newton", {"class_weight": "balanced", "calibrate": True}),
@@ -19,6 +29,7 @@ TRAIN = [
     ("hinge", "sgd", {"scale": "range"}),
     ("squared-hinge", "newton", {"scale": "none"}),
     ("ridge", "closed", {}),
+    ("ridge", "closed", {"feature": EVERY}),
 ]
 CV = [
     ("softmax", "newton", {}),
@@ -30,12 +41,14 @@ CV = [
 
 
 def config(cache, loss: str, solver: str, more: dict) -> Config:
+    hog = FeatureConfig(name="hog", pixels_per_cell=12, cells_per_block=1)
+    model = {key: value for key, value in more.items() if key != "feature"}
     limits = {"epochs": 3} if solver == "sgd" else {"max_iterations": 12} if solver != "closed" else {}
     return Config(
         cache_dir=str(cache),
         data=DataConfig(name="textures"),
-        feature=FeatureConfig(name="hog", pixels_per_cell=12, cells_per_block=1),
-        model=ModelConfig(loss=loss, **more),
+        feature=more.get("feature", hog),
+        model=ModelConfig(loss=loss, **model),
         solver=SolverConfig(name=solver, **limits),
         cv=CvConfig(folds=3, l2=(1e-3, 1e-1)),
     )

@@ -34,8 +34,10 @@ def run(*arguments):
 for arguments in json.loads(sys.argv[1]):
     run(*arguments)
 from linclass_cli.features import make_extractor
-for name, d in (("hog", 81), ("hue", 16)):
-    make_extractor(name)(np.zeros((3, 24, 24, 3), np.uint8), np.empty((3, d), np.float32))
+for name in ("hog", "hue", "gradients", "pairs", "colours", "hog+pixels+gradients+pairs+colours"):
+    for augment in ("none", "flip"):
+        one, images = make_extractor(name, augment=augment), np.zeros((3, 24, 24, 3), np.uint8)
+        one(images, np.empty((3, one.dim((24, 24, 3))), np.float32))
 compiled = COMPILATION.compiled
 run("warmup")
 unseen = []
@@ -60,6 +62,12 @@ def commands() -> list[list[str]]:
         ["--orientations", "8", "--transform-sqrt"],
     ):
         given.append(["extract", *FAST, *more])
+    patches = ["--filters", "5", "--patch-samples", "200", "--rounds", "1"]
+    for name in ("gradients", "pairs", "colours", "patches"):
+        chosen = ["extract", "--data", "textures", "--feature", name, *(patches if name == "patches" else [])]
+        given += [chosen, [*chosen, "--augment", "flip"]]
+    for more in (["--no-overlap"], ["--no-square-root"]):
+        given.append(["extract", "--data", "textures", "--feature", "patches", *patches, *more])
     for loss in LOSSES:
         given.append(["gradcheck", "--loss", loss])
         for solver in SOLVERS:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SMALL = [
     ["tests/features/test_kernels_small.py"],
-    ["tests/features/test_patches.py", "-k", "twin and 12 or scikit"],
+    ["tests/features/test_patches.py", "-k", "twin and shape0 or scikit or overlap"],
     ["tests/learn/test_losses.py"],
     ["tests/learn/test_objective.py", "-k", "twin and not 700 and not 600 or slope or rows_and_scaling"],
     ["tests/learn/test_solvers.py", "-k", "epochs_equal_their_twin"],

@@ -18,6 +18,7 @@ def add(app: typer.Typer) -> None:
             "data",
             "feature",
             "model.loss",
+            "model.part_weights",
             "model.class_weight",
             "model.calibrate",
             "model.scale",

@@ -13,6 +13,7 @@ import numpy as np
 from linclass_cli.exporting.graph import Graph
 from linclass_cli.exporting.patch_nodes import patch_nodes
 from linclass_cli.features import Extractor
+from linclass_cli.features.flipped import Flipped, mirror_pairs
 from linclass_cli.features.hog import BLOCK_NORMS, Hog
 from linclass_cli.features.hog_tables import HogPlan, hog_plan
 from linclass_cli.features.joined import Joined
@@ -27,6 +28,8 @@ def unfaithful(extractor: Extractor, shape: Shape) -> str | None:
     """Why features of images of this shape (height, width, channels) cannot be ONNX nodes; None: they can."""
     if isinstance(extractor, Joined):
         return next((why for part in extractor.parts if (why := unfaithful(part, shape))), None)
+    if isinstance(extractor, Flipped):
+        return unfaithful(extractor.part, shape)
     if isinstance(extractor, Patches):
         K = extractor.patch_size**2 * shape[2]
         fits = extractor.dictionary is not None and extractor.dictionary.mean.shape == (K,)
@@ -55,6 +58,8 @@ def image_nodes(graph: Graph, images: str, extractor: Extractor, shape: Shape) -
     if isinstance(extractor, Joined):
         parts = [image_nodes(graph, images, part, shape) for part in extractor.parts]
         return graph.add("Concat", *parts, axis=1)
+    if isinstance(extractor, Flipped):
+        return _flipped(graph, images, extractor, shape)
     if isinstance(extractor, Patches):
         return patch_nodes(graph, images, extractor, shape)
     pixels = graph.cast(images, np.float32)
@@ -64,6 +69,21 @@ def image_nodes(graph: Graph, images: str, extractor: Extractor, shape: Shape) -
     plan = _plan(extractor, shape)
     rows, cols = _gradients(graph, pixels, plan)
     return _blocks(graph, _cells(graph, rows, cols, plan), plan)
+
+
+def _flipped(graph: Graph, images: str, extractor: Flipped, shape: Shape) -> str:
+    """Features of each image and its mirror image together."""
+    own = image_nodes(graph, images, extractor.part, shape)
+    pairs = mirror_pairs(extractor.part, shape)
+    if pairs is None:
+        back = (graph.constant([x], np.int64) for x in (-1, -(2**63), 2, -1))
+        other = image_nodes(graph, graph.add("Slice", images, *back), extractor.part, shape)
+        return graph.add("Mul", graph.add("Add", own, other), graph.constant(0.5))
+    both = [
+        graph.add("Gather", own, graph.constant(columns, np.int64), axis=1)
+        for columns in (pairs.first, pairs.second)
+    ]
+    return graph.add("Mul", graph.add("Add", *both), graph.constant(pairs.factor))
 
 
 def _plan(hog: Hog, shape: Shape) -> HogPlan:

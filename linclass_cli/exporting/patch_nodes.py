@@ -18,25 +18,21 @@ _GREY = 128  # pixels are taken around it: kernels of sum 0 do not see that, but
 
 def patch_nodes(graph: Graph, images: str, patches: Patches, shape: Shape) -> str:
     """Features, float32 (n, d), of ``images``, uint8 (n, *shape), by a feature that has its dictionary."""
-    seen = _pooled(graph, images, patches, shape)
-    if patches.mirror:
-        other = _pooled(graph, mirrored(graph, images), patches, shape)
-        grid = np.arange(patches.pooling**2).reshape(patches.pooling, patches.pooling)
-        turned = graph.constant(grid[:, ::-1].reshape(-1), np.int64)
-        seen = graph.add("Add", seen, graph.add("Gather", other, turned, axis=1))
+    cells = _pooled(graph, images, patches, shape)
+    side = 1 + patches.cells - patches.pooling
+    grid = np.arange(patches.cells**2).reshape(patches.cells, patches.cells)
+    parts = np.lib.stride_tricks.sliding_window_view(grid, (side, side)).reshape(-1, side * side)
+    sums = [graph.add("Gather", cells, graph.constant(part, np.int64), axis=1) for part in parts.T]
+    seen = graph.add("Sum", *sums) if len(sums) > 1 else sums[0]
+    seen = graph.add("Sqrt", seen) if patches.square_root else seen
     return graph.reshape(seen, -1, patches.pooling**2 * 2 * patches.filters)
 
 
-def mirrored(graph: Graph, images: str) -> str:
-    """``images`` (n, height, width, channels), turned left to right."""
-    return graph.add("Slice", images, *(graph.constant([x], np.int64) for x in (-1, -(2**63), 2, -1)))
-
-
 def _pooled(graph: Graph, images: str, patches: Patches, shape: Shape) -> str:
-    """Answers above and below the threshold, summed: (n, regions, 2, filters)."""
+    """Answers above and below the threshold, summed: (n, cells, 2, filters)."""
     learned = patches.dictionary
     assert learned is not None
-    size, grid, (height, width, channels) = patches.patch_size, patches.pooling, shape
+    size, grid, (height, width, channels) = patches.patch_size, patches.cells, shape
     product = np.asarray(learned.filters, np.float64) @ np.asarray(learned.whitening, np.float64)
     offset = (product @ np.asarray(learned.mean, np.float64)).reshape(-1, 1, 1)
     kernels = (product - product.mean(axis=1, keepdims=True)).reshape(-1, size, size, channels)
@@ -50,7 +46,7 @@ def _pooled(graph: Graph, images: str, patches: Patches, shape: Shape) -> str:
     columns = [(b * across // grid, (b + 1) * across // grid) for b in range(grid)]
     sums = []
     for a in range(grid):
-        # One row of regions after the other: answers to all filters are many times the image.
+        # One row of cells after the other: answers to all filters are many times the image.
         first, last = a * down // grid, (a + 1) * down // grid
         answers = graph.add("Conv", graph.slice(planes, 2, first, last + size - 1), weight)
         answers = graph.add("Mul", answers, graph.slice(factors, 2, first, last))

@@ -10,9 +10,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Protocol
 
 from linclass_cli.errors import InputError, did_you_mean
+from linclass_cli.features.colours import Colours
+from linclass_cli.features.flipped import Flipped
+from linclass_cli.features.gradients import Gradients
 from linclass_cli.features.hog import Hog
 from linclass_cli.features.hue import Hue
 from linclass_cli.features.joined import SIGN, Joined
+from linclass_cli.features.pairs import Pairs
 from linclass_cli.features.patches import Patches
 from linclass_cli.features.pixels import Pixels
 from linclass_cli.features.vectors import Vectors
@@ -23,13 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEATURES",
+    "Colours",
     "Extractor",
+    "Flipped",
+    "Gradients",
     "Hog",
     "Hue",
     "Joined",
+    "Pairs",
     "Patches",
     "Pixels",
     "Vectors",
+    "bare",
     "describe_extractor",
     "fit_extractor",
     "learned_by",
@@ -70,13 +79,21 @@ FEATURES: dict[str, type] = {
     "hog": Hog,
     "hue": Hue,
     "pixels": Pixels,
+    "gradients": Gradients,
+    "pairs": Pairs,
+    "colours": Colours,
     "patches": Patches,
     "vectors": Vectors,
 }
 
 
-def make_extractor(name: str, **params: object) -> Extractor:
+AUGMENTATIONS = ("none", "flip")
+
+
+def make_extractor(name: str, *, augment: str = "none", **params: object) -> Extractor:
     """The extractor registered as ``name`` with some of its parameters set; ``hog+hue`` joins several.
+
+    ``augment``: "flip" takes each image and its mirror image together (`Flipped`).
 
     Raises InputError for an unknown name or parameter (naming the known ones) and for impossible values.
     """
@@ -88,6 +105,10 @@ def make_extractor(name: str, **params: object) -> Extractor:
             raise InputError(f"the feature {name} has {one} twice: name each once")
     if len(names) > 1 and "vectors" in names:
         raise InputError(f"the feature {name}: imported vectors cannot be joined with what images give")
+    if augment not in AUGMENTATIONS:
+        raise InputError(f"augment must be one of {', '.join(AUGMENTATIONS)}, not {augment!r}")
+    if augment != "none" and "vectors" in names:
+        raise InputError("imported vectors have no mirror images: leave --augment out")
     known = {one: [field.name for field in fields(FEATURES[one]) if field.compare] for one in names}
     for param in params:
         if not any(param in its for its in known.values()):
@@ -96,7 +117,14 @@ def make_extractor(name: str, **params: object) -> Extractor:
     parts: list[Extractor] = [
         FEATURES[one](**{key: value for key, value in params.items() if key in known[one]}) for one in names
     ]
+    if augment == "flip":
+        parts = [Flipped(part) for part in parts]
     return Joined(tuple(parts)) if len(parts) > 1 else parts[0]
+
+
+def bare(extractor: Extractor) -> Extractor:
+    """The extractor without the mirror images that `Flipped` adds."""
+    return extractor.part if isinstance(extractor, Flipped) else extractor
 
 
 def describe_extractor(extractor: Extractor) -> dict[str, object]:
@@ -112,18 +140,21 @@ def fit_extractor(extractor: Extractor, images: npt.NDArray[np.uint8]) -> Extrac
     """The extractor with what it learns from training images (n, h, w, c); most learn nothing."""
     if isinstance(extractor, Joined):
         return Joined(tuple(fit_extractor(part, images) for part in extractor.parts))
+    if isinstance(extractor, Flipped):
+        return Flipped(fit_extractor(extractor.part, images))
     return extractor.fit(images) if isinstance(extractor, Patches) else extractor
 
 
 def learns(extractor: Extractor) -> bool:
     """Whether it learns something from training images first."""
-    return any(isinstance(part, Patches) for part in getattr(extractor, "parts", (extractor,)))
+    return any(isinstance(bare(part), Patches) for part in getattr(extractor, "parts", (extractor,)))
 
 
 def learned_by(extractor: Extractor) -> dict[str, npt.NDArray[np.float32]]:
     """What `fit_extractor` gave it, float32 (a, b), by names that say which feature's; empty for most."""
     if isinstance(extractor, Joined):
         return {name: array for part in extractor.parts for name, array in learned_by(part).items()}
+    extractor = bare(extractor)
     return extractor.learned if isinstance(extractor, Patches) else {}
 
 
@@ -131,6 +162,8 @@ def with_learned(extractor: Extractor, learned: dict[str, npt.NDArray[np.float32
     """The extractor with what `learned_by` gave. Raises IntegrityError where that does not fit."""
     if isinstance(extractor, Joined):
         return Joined(tuple(with_learned(part, learned) for part in extractor.parts))
+    if isinstance(extractor, Flipped):
+        return Flipped(with_learned(extractor.part, learned))
     return extractor.with_learned(learned) if isinstance(extractor, Patches) else extractor
 
 

@@ -72,7 +72,7 @@ def _sample(images: Array, size: int, count: int, contrast: float, rng: np.rando
     steps = np.arange(size)
     cut = images[which[:, None, None], down[:, None, None] + steps[:, None], across[:, None, None] + steps]
     out = np.empty((count, size * size * channels), np.float32)
-    cut_patches(cut, size, 0, 1, False, contrast, out)
+    cut_patches(cut, size, 0, 1, contrast, out)
     return out
 
 

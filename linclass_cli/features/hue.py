@@ -50,6 +50,12 @@ class Hue:
             raise InputError(f"hue needs colour images (3 channels: red, green, blue), these have {channels}")
         return self.bins
 
+    def mirror(self, image_shape: tuple[int, int, int]) -> npt.NDArray[np.intp]:
+        """The column of the mirror image's features that equals each of an image's: (bins,), its own."""
+        import numpy as np
+
+        return np.arange(self.dim(image_shape))
+
     def __call__(self, images: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
         """Fill ``out``, float32 (n, bins), from ``images``, uint8 (n, height, width, 3).
 

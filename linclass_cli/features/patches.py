@@ -2,9 +2,10 @@
 
 Coates, Lee and Ng 2011, and Coates and Ng 2011 (`dictionary` names the papers): every patch of an image is
 contrast-normalised and whitened; what its answer to a filter is beyond a threshold, and below minus the
-threshold, are two features, summed over the regions of a grid. This file holds the parameters and the
-validation, `dictionary` what is learned, `patches_kernels` the kernels; the last two are imported at the
-first use, because they load numpy.
+threshold, are two features, summed over the regions of a grid. That regions overlap, and that the square root
+of the sums is taken (as of histograms: Perronnin, Sánchez and Mensink 2010), is worth several points:
+docs/accuracy.md. This file holds the parameters and the validation, `dictionary` what is learned,
+`patches_kernels` the kernels; the last two are imported at the first use, because they load numpy.
 """
 
 from __future__ import annotations
@@ -32,28 +33,30 @@ class Patches:
     """Answers of an image's patches to a learned dictionary, pooled.
 
     ``filters``: size of the dictionary; ``patch_size``: side of a patch in pixels; ``pooling``: regions a
-    side; ``threshold``: answers nearer to 0 than this count for nothing; ``rounds`` of gain-shape k-means
-    over ``patch_samples`` patches (0: the dictionary is random patches); ``whitening``: what is added to the
-    variances of the whitening; ``contrast``: and to those of a patch, of values 0 to 255; ``mirror``: sum
-    over the image and its mirror image, so that a model has to say the same of both; ``dictionary_seed``.
+    side; ``overlap``: a region covers two by two cells of a grid, and its neighbours half of it, else one;
+    ``square_root``: of the sums; ``threshold``: answers nearer to 0 than this count for nothing; ``rounds``
+    of gain-shape k-means over ``patch_samples`` patches (0: the dictionary is random patches);
+    ``whitening``: what is added to the variances of the whitening; ``contrast``: and to those of a patch, of
+    values 0 to 255; ``dictionary_seed``.
 
     Raises InputError where a parameter is out of range.
     """
 
-    filters: int = 1600
+    filters: int = 400
     patch_size: int = 6
-    pooling: int = 2
+    pooling: int = 3
+    overlap: bool = True
+    square_root: bool = True
     threshold: float = 0.25
     rounds: int = 10
     patch_samples: int = 100_000
     whitening: float = 0.1
     contrast: float = 10.0
-    mirror: bool = True
     dictionary_seed: int = 0
     dictionary: Dictionary | None = field(default=None, compare=False, repr=False)
 
     name: ClassVar[str] = "patches"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -73,24 +76,30 @@ class Patches:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:
                 raise InputError(f"{name} must be a number, 0 to 1e6, not {value!r}")
-        if not isinstance(self.mirror, bool):
-            raise InputError(f"mirror must be true or false, not {self.mirror!r}")
+        for name in ("overlap", "square_root"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} must be true or false, not {getattr(self, name)!r}")
 
     @property
     def params(self) -> dict[str, object]:
         """The parameters, JSON-able; with name, version and the training images they define the features."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
 
+    @property
+    def cells(self) -> int:
+        """Cells a side of the grid that regions are made of."""
+        return self.pooling + self.overlap
+
     def dim(self, image_shape: tuple[int, int, int]) -> int:
-        """Regions * 2 * filters. Raises InputError where there are fewer patches than regions a side."""
+        """Regions * 2 * filters. Raises InputError where there are fewer patches than cells a side."""
         from linclass_cli.features.checks import check_shape
 
         height, width, _ = check_shape(image_shape)
-        least = self.patch_size + self.pooling - 1
+        least = self.patch_size + self.cells - 1
         if min(height, width) < least:
             raise InputError(
                 f"images of {height} x {width} pixels are too small for patches of {self.patch_size} pixels "
-                f"in {self.pooling} x {self.pooling} regions: {least} x {least} pixels are needed"
+                f"in {self.cells} x {self.cells} cells: {least} x {least} pixels are needed"
             )
         return self.pooling**2 * 2 * self.filters
 
@@ -187,7 +196,7 @@ class Patches:
         """The features of some images into sums (n, regions, 2, filters), tile by tile."""
         import numpy as np
 
-        from linclass_cli.features.patches_kernels import cut_patches, pool_responses
+        from linclass_cli.features.patches_kernels import cut_patches, join_cells, pool_responses
 
         n, height, width, channels = images.shape
         size = self.patch_size
@@ -197,32 +206,23 @@ class Patches:
         # Products are of whole tiles, so that an image's values do not depend on which others are with it.
         tile = np.zeros((several * rows * across, size * size * channels), np.float32)
         space = np.empty(len(tile) * filters[0].shape[1], np.float32)
-        sums[:] = 0
+        cells = np.empty((several, self.cells**2, 2, self.filters), np.float32)
         for i in range(0, n, several):
-            some, its = images[i : i + several], sums[i : i + several]
-            for mirrored in (False, True)[: 1 + self.mirror]:
-                for first in range(0, down, rows):
-                    there = min(rows, down - first)
-                    cut_patches(some, size, first, there, mirrored, self.contrast, tile)
-                    begin = 0
-                    for matrix, high, low in zip(filters, upper, lower, strict=True):
-                        S = space[: len(tile) * len(high)].reshape(len(tile), len(high))
-                        np.matmul(tile, matrix, out=S)
-                        pool_responses(
-                            S,
-                            len(some),
-                            down,
-                            across,
-                            first,
-                            there,
-                            self.pooling,
-                            mirrored,
-                            high,
-                            low,
-                            begin,
-                            its,
-                        )
-                        begin += len(high)
+            some = images[i : i + several]
+            its = cells[: len(some)]
+            its[:] = 0
+            for first in range(0, down, rows):
+                there = min(rows, down - first)
+                cut_patches(some, size, first, there, self.contrast, tile)
+                begin = 0
+                for matrix, high, low in zip(filters, upper, lower, strict=True):
+                    S = space[: len(tile) * len(high)].reshape(len(tile), len(high))
+                    np.matmul(tile, matrix, out=S)
+                    pool_responses(
+                        S, len(some), down, across, first, there, self.cells, high, low, begin, its
+                    )
+                    begin += len(high)
+            join_cells(its, self.cells, self.pooling, self.square_root, sums[i : i + several])
 
 
 def _is_whole(value: object) -> bool:

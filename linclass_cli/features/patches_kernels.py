@@ -32,14 +32,13 @@ def cut_patches(
     size: int,
     first: int,
     rows: int,
-    mirrored: bool,
     contrast: float,
     out: npt.NDArray[np.float32],
 ) -> None:
     """Contrast-normalised patches of images (n, h, w, c), of the patch rows ``first`` to first + rows.
 
     out: (n * rows * columns of patches, size * size * c), at least; rows that are not filled stay as they
-    are. ``mirrored``: of the images turned left to right.
+    are.
     """
     n, height, width, channels = images.shape
     across, run = width - size + 1, size * channels
@@ -52,21 +51,12 @@ def cut_patches(
                 for dy in range(size):
                     begin = (first + y + dy) * width
                     line = values[dy * run : dy * run + run]
-                    if mirrored:
-                        for dx in range(size):
-                            source = (begin + width - 1 - x - dx) * channels
-                            for c in range(channels):
-                                line[dx * channels + c] = flat[source + c]
-                                v = int(flat[source + c])
-                                total += v
-                                squares += v * v
-                    else:
-                        source = (begin + x) * channels
-                        for j in range(run):
-                            v = int(flat[source + j])
-                            line[j] = v
-                            total += v
-                            squares += v * v
+                    source = (begin + x) * channels
+                    for j in range(run):
+                        v = int(flat[source + j])
+                        line[j] = v
+                        total += v
+                        squares += v * v
                 _normalise(values, total, squares, contrast)
 
 
@@ -101,18 +91,16 @@ def pool_responses(
     first: int,
     rows: int,
     grid: int,
-    mirrored: bool,
     upper: npt.NDArray[np.float32],
     lower: npt.NDArray[np.float32],
     begin: int,
     out: npt.NDArray[np.float32],
 ) -> None:
-    """Add what responses are above ``upper`` and below ``lower``, both (f,), to the sums of their regions.
+    """Add what responses are above ``upper`` and below ``lower``, both (f,), to the sums of their cells.
 
     S (n * rows * across, f) are the responses of the filters from ``begin`` on at the patch rows ``first`` to
-    first + rows, of ``down`` in an image; out (n, grid * grid, 2, filters). A region is row a and column b of
-    a grid: patches y with a * down // grid <= y < (a + 1) * down // grid, and so for x. ``mirrored``: the
-    images were turned left to right, so their columns of regions count from the right.
+    first + rows, of ``down`` in an image; out (n, grid * grid, 2, filters). A cell is row a and column b of a
+    grid: patches y with a * down // grid <= y < (a + 1) * down // grid, and so for x.
     """
     f = upper.shape[0]
     zero = np.float32(0)
@@ -122,9 +110,8 @@ def pool_responses(
             for y in range(start, stop):
                 base = (i * rows + y - first) * across
                 for b in range(grid):
-                    region = a * grid + (grid - 1 - b if mirrored else b)
-                    above = out[i, region, 0, begin : begin + f]
-                    below = out[i, region, 1, begin : begin + f]
+                    above = out[i, a * grid + b, 0, begin : begin + f]
+                    below = out[i, a * grid + b, 1, begin : begin + f]
                     x, end = base + b * across // grid, base + (b + 1) * across // grid
                     while x + 4 <= end:
                         _add_four(S, x, upper, lower, above, below)
@@ -135,3 +122,29 @@ def pool_responses(
                             above[j] += max(s[j] - upper[j], zero)
                             below[j] += max(lower[j] - s[j], zero)
                         x += 1
+
+
+@kernel(fast=True)
+def join_cells(
+    cells: npt.NDArray[np.float32], grid: int, regions: int, root: bool, out: npt.NDArray[np.float32]
+) -> None:
+    """Sums of cells (n, grid * grid, 2, f) become those of regions, out (n, regions * regions, 2, f).
+
+    A region begins at the cell of its own row and column and is 1 + grid - regions cells wide and high;
+    ``root``: the square roots of the sums.
+    """
+    n, side = cells.shape[0], 1 + grid - regions
+    for i in range(n):
+        for a in range(regions):
+            for b in range(regions):
+                for sign in range(2):
+                    whole = out[i, a * regions + b, sign]
+                    whole[:] = 0
+                    for y in range(a, a + side):
+                        for x in range(b, b + side):
+                            part = cells[i, y * grid + x, sign]
+                            for j in range(whole.shape[0]):
+                                whole[j] += part[j]
+                    if root:
+                        for j in range(whole.shape[0]):
+                            whole[j] = np.sqrt(whole[j])

@@ -29,6 +29,12 @@ class Pixels:
         height, width, channels = check_shape(image_shape)
         return height * width * channels
 
+    def mirror(self, image_shape: tuple[int, int, int]) -> npt.NDArray[np.intp]:
+        """The column of the mirror image's features that equals each of an image's: (d,)."""
+        import numpy as np
+
+        return np.arange(self.dim(image_shape)).reshape(image_shape)[:, ::-1].reshape(-1)
+
     def __call__(self, images: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
         """Fill ``out``, float32 (n, d), from ``images``, uint8 (n, height, width, channels).
 

@@ -16,7 +16,7 @@ from linclass_cli.groups import load_groups
 from linclass_cli.learn.bounds import gap_bound, relative
 from linclass_cli.learn.journal import EMPTY, Journal, Recalled, Snapshot, State
 from linclass_cli.learn.objective import Part, Problem, Value, evaluate, known
-from linclass_cli.learn.scaling import Scaling, fit_scaling
+from linclass_cli.learn.scaling import Scaling, fit_scaling, weigh_parts
 from linclass_cli.learn.solvers import SOLVERS, Iterate
 from linclass_cli.learn.splits import check_classes, hold_out
 from linclass_cli.learn.temperature import check_calibration, fit_temperature, part_scores
@@ -156,7 +156,7 @@ def make_problem(
 ) -> Problem:
     """The problem of the given training rows, with a scaling, and class weights, learned from them alone."""
     X, y = features.train.X, features.train.y
-    scaling = fit_scaling(config.model.scale, X, rows)
+    scaling = weigh_parts(fit_scaling(config.model.scale, X, rows), features.parts, config.model.part_weights)
     weights = weighting.of(y[rows], k) if weighting else None
     return Problem(Part(X, rows, y[rows], scaling, weights), config.model.loss, l2, k, config.seed)
 

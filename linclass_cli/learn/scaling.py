@@ -104,3 +104,14 @@ def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
         spread = _columns(_reach_block, X, rows, mean).max(axis=0)
     constant = spread <= np.maximum(1e-12 * np.abs(mean), _SMALLEST)
     return Scaling(mean, 1.0 / np.where(constant, np.maximum(np.abs(mean), 1.0), spread))
+
+
+def weigh_parts(scaling: Scaling, parts: tuple[int, ...], weights: str) -> Scaling:
+    """The scaling, with the columns of each joined feature, ``parts`` many, times its number in ``weights``.
+
+    Columns of a factor w have l2 / w² for their strength. No text, or no parts: the scaling as it is.
+    """
+    if not weights or not parts:
+        return scaling
+    factors = np.repeat([float(weight) for weight in weights.split(",")], parts)
+    return Scaling(scaling.mean, scaling.factor * factors)

@@ -28,7 +28,7 @@ from linclass_cli.learn.objective import (
     unpack_values,
 )
 from linclass_cli.learn.ridge_path import ridge_path
-from linclass_cli.learn.scaling import Scaling, fit_scaling
+from linclass_cli.learn.scaling import Scaling, fit_scaling, weigh_parts
 from linclass_cli.learn.solvers import SOLVERS, Iterate, newton_state
 from linclass_cli.learn.solvers.iterate import check_finite
 from linclass_cli.learn.solvers.newton import newton_steps
@@ -111,8 +111,10 @@ def _scalings(features: Features, rows: Array, fold_of: Array, config: Config) -
     X = features.train.X
     if config.model.scale == "none":
         center = fit_scaling("standard", X, rows).mean
-        return [Scaling(center, np.ones_like(center))] * config.cv.folds
-    return [fit_scaling(config.model.scale, X, rows[fold_of != fold]) for fold in range(config.cv.folds)]
+        found = [Scaling(center, np.ones_like(center))] * config.cv.folds
+    else:
+        found = [fit_scaling(config.model.scale, X, rows[fold_of != fold]) for fold in range(config.cv.folds)]
+    return [weigh_parts(scaling, features.parts, config.model.part_weights) for scaling in found]
 
 
 def _by_ridge_path(

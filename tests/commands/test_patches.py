@@ -80,7 +80,7 @@ def test_the_filters_are_drawn_heaviest_first(linclass):
     assert files == ["cache/runs/mine/filters.png"]
     assert Path(files[0]).read_bytes().startswith(b"\x89PNG")
     tensors, _ = safetensors.parse(Path("cache/runs/mine/model.safetensors").read_bytes(), "it")
-    weight = tensors["weight"][:, -4 * 2 * 8 :].reshape(6, 4, 2, 8)
+    weight = tensors["weight"][:, -9 * 2 * 8 :].reshape(6, 9, 2, 8)
     order = np.argsort(-np.sqrt((weight.astype(np.float64) ** 2).sum(axis=(0, 1, 2))))
     found = Evidence(load_run(Path("cache"), "mine"), pytest.fail).filters
     assert found.shape == (8, 6, 6, 1)
@@ -113,7 +113,7 @@ def test_from_arrays_to_predictions(linclass, shape, feature):
     options = ("--data", "a", *SMALL[2:], "--feature", feature)
     linclass("import", "a.npz", "--name", "a")
     d = linclass("extract", *options, "--json").json["d"]
-    assert (d == 4 * 2 * 8) == (feature == "patches")
+    assert (d == 9 * 2 * 8) == (feature == "patches")
     trained = linclass("train", *options, "--name", "one", "--json").json
     chosen = linclass("cv", *options, "--folds", "2", "--l2", "0.01,0.1", "--name", "two", "--json").json
     assert trained["test_accuracy"] == chosen["test_accuracy"] == 1

@@ -18,7 +18,7 @@ from linclass_cli.errors import MissingError
 from linclass_cli.exporting.graph import Graph
 from linclass_cli.exporting.images import image_nodes, unfaithful
 from linclass_cli.exporting.onnx_model import features_model, images_model
-from linclass_cli.features import fit_extractor, make_extractor
+from linclass_cli.features import Flipped, Patches, bare, fit_extractor, make_extractor
 from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.model import Model
 from linclass_cli.predicting.predictor import Predictor
@@ -85,10 +85,18 @@ def nodes_alone(extractor, shape) -> bytes:
         ("hog", {"channels": "largest", "orientations": 12}),
         ("hog+pixels", {"pixels_per_cell": 4}),
         ("patches", {}),
-        ("patches", {"mirror": False, "pooling": 3, "patch_size": 5, "threshold": 0.0}),
+        ("patches", {"overlap": False, "patch_size": 5, "threshold": 0.0}),
+        ("patches", {"overlap": False, "square_root": False}),
+        ("patches", {"square_root": False, "pooling": 2}),
         ("patches", {"pooling": 1, "contrast": 0.0}),
         ("patches", {"patch_size": 1, "filters": 2}),
         ("hog+patches", {"pixels_per_cell": 4}),
+        ("pixels", {"augment": "flip"}),
+        ("hog", {"augment": "flip"}),
+        ("patches", {"augment": "flip"}),
+        ("patches", {"augment": "flip", "overlap": False}),
+        ("patches", {"augment": "flip", "square_root": False}),
+        ("pixels+hog+patches", {"augment": "flip", "pixels_per_cell": 4}),
     ],
 )
 def test_features_of_images(shape, name, options):
@@ -99,8 +107,27 @@ def test_features_of_images(shape, name, options):
     extractor(images, expected)
     assert unfaithful(extractor, shape) is None
     found = run(nodes_alone(extractor, shape), images=images)["features"]
+    first = 0
+    for part in getattr(extractor, "parts", (extractor,)):
+        columns = slice(first, first := first + part.dim(shape))
+        near(found[:, columns], expected[:, columns], part)
+    assert first == found.shape[1]
+
+
+def near(found, expected, part):
+    """Equal but for rounding, which roots make much of where a sum is nearly 0."""
+    patches = bare(part)
+    if not isinstance(patches, Patches):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        return
+    if patches.square_root:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-2)
+        found, expected = found.astype(np.float64) ** 2, expected.astype(np.float64) ** 2
     # Answers of hundreds of patches are added up, and each is rounded as such a sum may be.
-    np.testing.assert_allclose(found, expected, rtol=1e-4 if learning else 0, atol=2e-3 if learning else 1e-5)
+    flipped = isinstance(part, Flipped) and patches.square_root
+    np.testing.assert_allclose(
+        found, expected, rtol=1e-3 if flipped else 1e-4, atol=1e-2 if flipped else 2e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,6 +137,11 @@ def test_features_of_images(shape, name, options):
         ("hog", {"transform_sqrt": True}, (32, 32, 1), "transform_sqrt"),
         ("hog", {"orientations": 8}, (32, 32, 3), "45 degrees"),
         ("hog+hue", {}, (32, 32, 3), "hue is not among"),
+        ("hue", {"augment": "flip"}, (32, 32, 3), "hue is not among"),
+        ("gradients", {}, (32, 32, 3), "gradients is not among"),
+        ("pairs+hog", {}, (32, 32, 3), "pairs is not among"),
+        ("pixels+colours", {"augment": "flip"}, (32, 32, 3), "colours is not among"),
+        ("hog", {"transform_sqrt": True, "augment": "flip"}, (32, 32, 1), "transform_sqrt"),
         ("hog", {"pixels_per_cell": 1, "cells_per_block": 1}, (2, 9, 1), "less than 3 pixels"),
     ],
 )
@@ -162,10 +194,11 @@ def test_the_graph_of_patches_is_as_near_to_the_slow_way_as_the_kernels():
     learned = extractor.dictionary
     arrays = [array.astype(np.float64) for array in (learned.mean, learned.whitening, learned.filters)]
     slow = [
-        naive.patches(image, *arrays, 2, extractor.threshold, extractor.contrast, True) for image in images
+        naive.patches(image, *arrays, 3, extractor.threshold, extractor.contrast, True, True)
+        for image in images
     ]
     found = run(nodes_alone(extractor, shape), images=images)["features"]
-    np.testing.assert_allclose(found, slow, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.astype(np.float64) ** 2, np.square(slow), rtol=1e-4, atol=1e-4)
     # The first image is black, the second white: what convolutions of flat patches round does not count.
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
 

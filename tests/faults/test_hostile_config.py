@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from linclass_cli.config import Config, config_of, leaves
 from linclass_cli.errors import SettingsError
+from linclass_cli.features import FEATURES
 from linclass_cli.sections import Setting
 from linclass_cli.settings import env_name, resolve
 from linclass_cli.visible import visible
@@ -35,6 +37,7 @@ NUMBERS = (
 TEXTS = (
     st.text(max_size=30)
     | st.text(alphabet="0123456789.:,-+e_ ٣²", max_size=20)
+    | st.from_regex(r"\A(\d{1,7},){0,9}\d{0,7}\Z")
     | st.sampled_from(["\x1b[2J", "\u202e", "a\nb", "", " ", "nan", "inf", "1e400", "9" * 5000, "x" * 5000])
     | st.sampled_from(
         ["1:2:3", "0:1:5", "1e-308:1e308:9", "5e-324:1e308:2", "1:2:99999", ",", "1,,2", "1:2:٣"]
@@ -77,7 +80,10 @@ def within(one: Setting, value: Any) -> bool:
         return set(words) <= set(one.choices)
     if one.kind in (int, float, bool):
         finite = one.kind is not float or abs(value) < float("inf")
-        return type(value) is one.kind and finite and all(low) and all(high)
+        even = "multiple_of" not in one.bounds or value % one.bounds["multiple_of"] == 0
+        return type(value) is one.kind and finite and even and all(low) and all(high)
+    if one.words:
+        return type(value) is str and re.fullmatch(r"(([0-9.]+,)*[0-9.]+)?", value) is not None
     if one.kind is str:
         return type(value) is str and len(value) <= one.bounds["max_length"] and "\0" not in value
     return 1 <= len(value) <= 1000 and all(0 <= x < float("inf") for x in value)
@@ -106,7 +112,7 @@ OWNERS = {
     "sgd": {"solver.name": "sgd"},
     "lbfgs": {"solver.name": "lbfgs"},
     "smoothed": {"solver.name": "smoothed", "model.loss": "hinge"},
-    "hue": {"feature.name": "hue"},
+    **{name: {"feature.name": name} for name in FEATURES if name not in ("hog", "vectors")},
 }
 
 
@@ -155,7 +161,7 @@ def test_keys_that_are_none(tmp_path, name, value):
         return
     file = tmp_path / "x.toml"
     file.write_bytes(f"{toml(name)} = {toml(value)}".encode())
-    with pytest.raises(SettingsError, match="unknown key"):
+    with pytest.raises(SettingsError, match="unknown key|is larger than 16,384 bytes"):
         resolve({}, file=file, environment={})
 
 

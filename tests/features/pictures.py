@@ -51,3 +51,8 @@ def skimage_features(hog, images):
     if hog.channels == "mean":
         return np.stack([skimage_hog(image.mean(axis=-1), **settings) for image in images])
     return np.stack([skimage_hog(image, channel_axis=-1, **settings) for image in images])
+
+
+def mirrored(images):
+    """The images turned left to right."""
+    return np.ascontiguousarray(images[:, :, ::-1])

@@ -10,9 +10,28 @@ import numpy as np
 import pytest
 
 from linclass_cli.errors import InputError
-from linclass_cli.features import FEATURES, Hog, Hue, Pixels, make_extractor
+from linclass_cli.features import (
+    FEATURES,
+    Colours,
+    Flipped,
+    Gradients,
+    Hog,
+    Hue,
+    Pairs,
+    Pixels,
+    make_extractor,
+)
 
-EXTRACTORS = [Hog(pixels_per_cell=4, cells_per_block=2), Hue(), Pixels()]
+EXTRACTORS = [
+    Hog(pixels_per_cell=4, cells_per_block=2),
+    Hue(),
+    Pixels(),
+    Gradients(),
+    Pairs(),
+    Colours(),
+    Flipped(Pixels()),
+    Flipped(Hog(pixels_per_cell=4, cells_per_block=2)),
+]
 
 
 @pytest.mark.parametrize("name", FEATURES)

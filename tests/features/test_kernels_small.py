@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from linclass_cli.features import Hog, Hue, Pixels, hog
+from linclass_cli.features import Colours, Gradients, Hog, Hue, Pairs, Pixels, hog
 from linclass_cli.features.hog import BLOCK_NORMS, CHANNELS
 
 from .. import naive
@@ -53,3 +53,26 @@ def test_pixels(channels):
     images = pictures((4, 3, channels))
     expected = np.array([naive.pixels(image) for image in images]).astype(np.float32)
     np.testing.assert_array_equal(extract(Pixels(), images), expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3), (4, 3, 1)])
+def test_gradients(shape):
+    images = pictures(shape)
+    expected = np.stack([naive.gradients(image, 6, (3, 2)) for image in images])
+    found = extract(Gradients(6, "3,2"), images)
+    np.testing.assert_allclose(found**2, expected**2, rtol=1e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3), (4, 3, 1)])
+def test_pairs(shape):
+    images = pictures(shape)
+    expected = np.stack([naive.pairs(image, 6, (1, 2), 3) for image in images])
+    found = extract(Pairs(6, "1,2", 3), images)
+    np.testing.assert_allclose(found**2, expected**2, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3), (4, 3, 1)])
+def test_colours(shape):
+    images = pictures(shape)
+    expected = [naive.colours(image, 3, (3, 2)) for image in images]
+    np.testing.assert_allclose(extract(Colours(3, "3,2"), images), expected, rtol=1e-5, atol=1e-6)
