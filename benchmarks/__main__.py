@@ -13,8 +13,10 @@ from benchmarks.options import Options
 
 MODULES = {
     "hog": "HOG against scikit-image, one core each",
+    "patches": "the encoder of patches against the peak of products",
     "extract": "the whole command against a script with scikit-image and two processes",
     "pass": "one loss and gradient against numpy; many problems at once",
+    "accuracy": "test accuracy against seconds, of every preset and of what one writes by hand",
     "fit": "fits to the same objective against every peer",
     "cv": "folds × strengths against LogisticRegressionCV; ridge's whole path",
     "predict": "files to labels against scikit-image and scikit-learn",

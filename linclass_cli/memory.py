@@ -39,16 +39,20 @@ class Left:
     mend: str
 
 
-def require(what: str, held: Mapping[str, int], mapped: Mapping[str, int] | None = None) -> None:
+def require(
+    what: str, held: Mapping[str, int], mapped: Mapping[str, int] | None = None, less: str = ""
+) -> None:
     """Raise ResourceError where there is surely less memory than ``what`` takes.
 
-    held, mapped: bytes by what they are; what stays in memory, and what are pages of files.
+    held, mapped: bytes by what they are; what stays in memory, and what are pages of files. ``less``: what
+    else would take less.
     """
     held = {**held, "work": _WORK}
     everything = {**_to_come(), **(mapped or {}), **held}
     for left, parts in ((address_space(), everything), (physical(), held)):
         if left is not None and sum(parts.values()) > left.bytes:
-            raise ResourceError(f"{_lacking(what, left, parts)}, or take fewer images or a smaller feature")
+            advice = f"or take fewer images or a smaller feature{less}"
+            raise ResourceError(f"{_lacking(what, left, parts)}, {advice}")
 
 
 def _lacking(what: str, left: Left, parts: Mapping[str, int]) -> str:

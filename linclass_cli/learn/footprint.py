@@ -11,6 +11,7 @@ _SECOND_ORDER = {"newton", "smoothed"}
 # Of more features than MOST_EIGEN the Gram matrix (gram.py) is factorised: an eigendecomposition would take
 # longer than it saves. Of more than MOST_FACTOR it is too large, 4 d^2 bytes, and its diagonal has to do.
 MOST_EIGEN, MOST_FACTOR = 2048, 40960
+_PRODUCTS = "the features' products, and a factor"
 _SAMPLE = 0.2  # of the rows, whose curvatures are kept, as newton.FIRST_SHARE says
 
 
@@ -21,7 +22,8 @@ def require_fit(info: DatasetInfo, d: int, config: Config, kind: str) -> None:
     held = fit_bytes(rows, d, len(info.classes), config.solver_name, folds)
     n = info.n_train + info.n_test
     mapped = {"features": feature_bytes(n, d, config.feature.store_dtype)}
-    require(f"{kind} on {config.feature.name} of {info.name}", held, mapped)
+    less = ", or --solver lbfgs, which needs no products" if _PRODUCTS in held else ""
+    require(f"{kind} on {config.feature.name} of {info.name}", held, mapped, less)
 
 
 def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, int]:
@@ -30,5 +32,5 @@ def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, 
     if solver in _SECOND_ORDER:
         held["curvatures"] = int(4 * k * _SAMPLE * m) * max(1, folds - 1)
         if MOST_EIGEN < d <= min(MOST_FACTOR, m):
-            held["the features' products, and a factor"] = 2 * 4 * d * d
+            held[_PRODUCTS] = 2 * 4 * d * d
     return held
