@@ -90,7 +90,7 @@ def test_train_and_cv_on_vectors(linclass):
         linclass("cv", "--data", "emb", "--folds", "2", "--l2", "0.1", "--json").json["test_accuracy"] > 0.9
     )
     record = json.loads(Path("cache/runs/run1/run.json").read_text())
-    assert record["config"]["feature"] == {"name": "vectors"}
+    assert record["config"]["feature"] == {"name": "vectors", "store_dtype": "float32"}
     for command in (["train", "--data", "emb"], ["evaluate", "run1"], ["evaluate", "run1", "run2"]):
         shown = linclass(*command).out
         assert ("20 vectors)" in shown or "20 test vectors of emb" in shown, "images" in shown) == (
