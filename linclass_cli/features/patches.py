@@ -2,9 +2,9 @@
 
 Coates, Lee and Ng 2011, and Coates and Ng 2011 (`dictionary` names the papers): every patch of an image is
 contrast-normalised and whitened; what its answer to a filter is beyond a threshold, and below minus the
-threshold, are two features, summed over the regions of a grid. That regions overlap, and that the square root
-of the sums is taken (as of histograms: Perronnin, Sánchez and Mensink 2010), is worth several points:
-docs/accuracy.md. This file holds the parameters and the validation, `dictionary` what is learned,
+threshold, are two features, summed over the regions of a grid, which may overlap; the square root of the sums
+may be taken, as of histograms (Perronnin, Sánchez and Mensink 2010). docs/accuracy.md says what each of this
+is worth. This file holds the parameters and the validation, `dictionary` what is learned,
 `patches_kernels` the kernels; the last two are imported at the first use, because they load numpy.
 """
 
