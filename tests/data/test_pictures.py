@@ -130,7 +130,9 @@ def test_a_crop_that_keeps_a_whole_side_keeps_no_bit_more(tmp_path, width):
     assert found.shape == (21, 33, 3)
     turned = np.ascontiguousarray(tall.swapaxes(0, 1))
     other = read_picture(save(tmp_path / "b.png", turned), Frame(33, 21, 3, "crop"))
-    assert np.abs(other.swapaxes(0, 1).astype(int) - found).max() <= 1
+    # Pillow rounds after each of its two passes, which come in the other order: half a level, by weights
+    # whose sizes add up to less than 1.6, and half a level at the end, in both pictures.
+    assert np.abs(other.swapaxes(0, 1).astype(int) - found).max() <= 2
 
 
 def test_what_is_finer_than_a_pixel_is_averaged(tmp_path):
