@@ -124,12 +124,11 @@ class Evidence:
 
         Of an image and its mirror image together: those on the image's own features.
         """
-        from linclass_cli.features import bare, make_extractor
+        from linclass_cli.features import bare, make_extractor, parts_of
         from linclass_cli.features.flipped import unfold
 
         feature, shape = self.config.feature, self.info.image_shape
-        whole = make_extractor(feature.name, **feature.options(feature.name))
-        parts = getattr(whole, "parts", (whole,))
+        parts = parts_of(make_extractor(feature.name, **feature.options(feature.name)))
         first = sum(one.dim(shape) for one in parts[:index])
         weight = self.scored.model.weight[:, first : first + parts[index].dim(shape)]
         if parts[index] is not bare(parts[index]):
@@ -143,12 +142,12 @@ class Evidence:
         The weight of a filter is the norm of the model's weights on its answers, in all classes and regions.
         Raises InputError for a run without patches.
         """
-        from linclass_cli.features import Patches, bare
+        from linclass_cli.features import Patches, bare, parts_of
         from linclass_cli.predicting.predictor import load_predictor
 
         ours = load_predictor(self.run.path.parent.parent, self.run.id)
         first = 0
-        for part in getattr(ours.extractor, "parts", (ours.extractor,)):
+        for part in parts_of(ours.extractor):
             last = first + part.dim(ours.frame.shape)
             patches = bare(part)
             if isinstance(patches, Patches) and patches.dictionary is not None:

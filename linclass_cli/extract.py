@@ -28,6 +28,7 @@ from linclass_cli.features import (
     learned_by,
     learns,
     make_extractor,
+    parts_of,
 )
 from linclass_cli.halves import store
 from linclass_cli.locks import holding, lock_path
@@ -285,8 +286,7 @@ def _load(plan: Plan) -> Features:
     features, info = load_features(plan.path, plan.meta), plan.info
     sizes = {"train": info.n_train, "test": info.n_test}
     check_features(features, sizes, plan.extractor.dim(info.image_shape), len(info.classes))
-    parts = getattr(plan.extractor, "parts", (plan.extractor,))
-    return replace(features, parts=tuple(part.dim(info.image_shape) for part in parts))
+    return replace(features, parts=tuple(part.dim(info.image_shape) for part in parts_of(plan.extractor)))
 
 
 def _report(plan: Plan, d: int, seconds: float, rate: float | None) -> Extracted:

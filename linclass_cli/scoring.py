@@ -19,7 +19,7 @@ from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.memory import require
 from linclass_cli.model import Model
 from linclass_cli.runs import Run, load_model, load_run
-from linclass_cli.store import feature_bytes
+from linclass_cli.store import Features, feature_bytes
 from linclass_cli.threads import Spans, in_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -128,26 +128,30 @@ def score_run(
             f"{name} knows {_few(model.classes)}, and {config.data.name} has {_few(plan.info.classes)}: "
             "choose a dataset of the same classes"
         )
-    if learns(plan.extractor) and not _holds(plan, config, model):
+    features = _stored(plan, config, model) if learns(plan.extractor) else None
+    if learns(plan.extractor) and features is None:
         extractor = with_learned(plan.extractor, model.learned)
         notice(f"computing features of {config.data.name} with what {name} has learned")
         return Scored(run, model, config, *_score_images(extractor, model, config, part, advance))
-    _, features = obtain_features(config, advance, notice)
+    if features is None:
+        _, features = obtain_features(config, advance, notice)
     block = features.train if part == "train" else features.test
     return Scored(run, model, config, linear_scores(model, block.X), block.y)
 
 
-def _holds(plan: Plan, config: Config, model: Model) -> bool:
-    """Whether the store has the planned features by what the model's own feature has learned.
+def _stored(plan: Plan, config: Config, model: Model) -> Features | None:
+    """The planned features from the store, if they are by what the model's own feature has learned.
 
     Those of another dataset, or of another machine, are by what was learned there.
     """
     if not plan.path.is_file():
-        return False
-    learned = obtain_features(config)[1].learned
-    return learned.keys() == model.learned.keys() and all(
+        return None
+    features = obtain_features(config)[1]
+    learned = features.learned
+    same = learned.keys() == model.learned.keys() and all(
         np.array_equal(array, model.learned[name]) for name, array in learned.items()
     )
+    return features if same else None
 
 
 def _score_images(

@@ -44,6 +44,7 @@ __all__ = [
     "learned_by",
     "learns",
     "make_extractor",
+    "parts_of",
     "with_learned",
 ]
 
@@ -122,6 +123,11 @@ def make_extractor(name: str, *, augment: str = "none", **params: object) -> Ext
     return Joined(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
+def parts_of(extractor: Extractor) -> tuple[Extractor, ...]:
+    """The features that it is joined from; itself alone where it is not."""
+    return extractor.parts if isinstance(extractor, Joined) else (extractor,)
+
+
 def bare(extractor: Extractor) -> Extractor:
     """The extractor without the mirror images that `Flipped` adds."""
     return extractor.part if isinstance(extractor, Flipped) else extractor
@@ -147,7 +153,7 @@ def fit_extractor(extractor: Extractor, images: npt.NDArray[np.uint8]) -> Extrac
 
 def learns(extractor: Extractor) -> bool:
     """Whether it learns something from training images first."""
-    return any(isinstance(bare(part), Patches) for part in getattr(extractor, "parts", (extractor,)))
+    return any(isinstance(bare(part), Patches) for part in parts_of(extractor))
 
 
 def learned_by(extractor: Extractor) -> dict[str, npt.NDArray[np.float32]]:
