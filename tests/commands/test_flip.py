@@ -9,9 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
+from sklearn.linear_model import Ridge
 
 from linclass_cli.data.readers import load_dataset
 from linclass_cli.evidence import Evidence
+from linclass_cli.learn.splits import assign_folds
 from linclass_cli.runs import load_model, load_run
 from linclass_cli.scoring import score_run
 
@@ -111,6 +113,25 @@ def test_other_images_are_judged_by_it(linclass, train):
     linclass("import", "b.npz", "--name", "b")
     judged = linclass("evaluate", "mine", "--data", "b", "--json")
     assert judged.json["accuracy"] > 0.6
+
+
+def test_cv_holds_an_image_out_together_with_its_mirror_image(linclass):
+    """Against scikit-learn on both views of each image, dealt into the same folds by the image."""
+    given = ("--data", "textures", "--feature", "pixels", "--augment", "flip", "--scale", "none", "--json")
+    made = linclass("cv", *given, "--loss", "ridge", "--l2", "0.1", "--folds", "3", "--name", "mine").json
+    train = load_dataset("textures", Path("cache")).train
+    fold_of = assign_folds(train.labels, 3, 0, True)
+    first = (train.images / 255.0)[..., 0]
+    x = np.concatenate([first, first[:, :, ::-1]]).reshape(2 * len(first), -1)
+    hot = np.eye(6)[np.tile(train.labels, 2)]
+    for fold, accuracy in enumerate(made["fold_accuracy"][0]):
+        rows = np.tile(fold_of != fold, 2)
+        judge = Ridge(alpha=0.1 * rows.sum(), solver="cholesky").fit(x[rows], hot[rows])
+        said = judge.predict(x[~rows]).reshape(2, -1, 6).argmax(axis=2)
+        shares = (said == train.labels[fold_of == fold]).mean(axis=1)
+        assert shares == pytest.approx([accuracy, accuracy], abs=1e-3)
+    judged = linclass("evaluate", "mine", "--json").json
+    assert judged["accuracy"] == made["test_accuracy"]
 
 
 def test_the_store_tells_them_apart(linclass):
