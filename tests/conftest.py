@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.faults.tally import TRIED, tried
+
 # The same examples on every machine; HYPOTHESIS_PROFILE=long draws many more, and others each time.
 _slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=40, suppress_health_check=_slow)
@@ -27,3 +29,26 @@ def cifar_archive() -> Path:
     if not archive.is_file():
         pytest.skip(f"no {archive}")
     return archive
+
+
+def pytest_runtest_logreport(report):
+    # Where processes share the tests, each tells, and then the one that started them once more: that one counts.
+    started_them = "PYTEST_XDIST_WORKER" not in os.environ
+    if started_them and report.when == "call" and report.passed and "test_hostile_" in report.nodeid:
+        tried("hostile input")
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tried"] = dict(TRIED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a process that shared the tests has tried; nothing of one that ended too early to say."""
+    TRIED.update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for kind, faults in sorted(TRIED.items()):
+        terminalreporter.write_line(f"faults survived: {kind}: {faults:,}")
