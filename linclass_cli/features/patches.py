@@ -265,14 +265,14 @@ class Patches:
                 cut_patches(some, size, first, there, self.contrast, tile)
                 place = (len(some), down, across, first, there, self.cells)
                 begin = 0
-                for matrix, high, low in blocks:
+                for matrix, one, other in blocks:
                     S = space[: len(tile) * matrix.shape[1]].reshape(len(tile), -1)
                     np.matmul(tile, matrix, out=S)
                     if self.encoding == "triangle":
-                        pool_distances(S, *place, high, low, its)
+                        pool_distances(S, *place, one, other, its)
                     else:
-                        pool_responses(S, *place, high, low, begin, its)
-                    begin += len(high)
+                        pool_responses(S, *place, one, other, begin, its)
+                    begin += matrix.shape[1]
             join_cells(its, self.cells, self.pooling, self.square_root, sums[i : i + several])
 
 
