@@ -92,6 +92,8 @@ class Patches:
             raise InputError(f"encoding must be one of {', '.join(ENCODINGS)}, not {self.encoding!r}")
         if self.encoding == "triangle" and self.threshold != Patches.threshold:
             raise InputError(f"the encoding triangle has no threshold ({self.threshold:g}): leave that out")
+        if self.encoding == "triangle" and self.filters < 2:
+            raise InputError("the encoding triangle wants 2 filters at least: it compares their distances")
 
     @property
     def params(self) -> dict[str, object]:

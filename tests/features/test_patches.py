@@ -11,9 +11,11 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.image import extract_patches_2d
 
+from linclass_cli.config import leaves
 from linclass_cli.errors import InputError, IntegrityError
 from linclass_cli.features import Patches, learned_by, make_extractor, with_learned
 from linclass_cli.features.dictionary import _lloyd, learn
+from linclass_cli.features.patches import ENCODINGS
 from linclass_cli.features.patches_kernels import cut_patches
 from linclass_cli.threads import use_threads
 from tests import naive
@@ -76,7 +78,7 @@ def near(found, expected, extractor, atol=1e-4):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=atol)
 
 
-@pytest.mark.parametrize("encoding", ["threshold", "triangle"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_regions_that_overlap_are_sums_of_those_that_do_not(encoding):
     images = pictures((14, 15, 3))
     overlapping = fitted(images, square_root=False, encoding=encoding)
@@ -89,7 +91,7 @@ def test_regions_that_overlap_are_sums_of_those_that_do_not(encoding):
     np.testing.assert_array_equal(rooted, np.sqrt(found.reshape(rooted.shape)))
 
 
-@pytest.mark.parametrize("encoding", ["threshold", "triangle"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("contrast", [0.0, 10.0])
 def test_flat_patches(contrast, encoding):
     """Most of a picture of a digit: they say nothing, and divide nothing by zero."""
@@ -103,7 +105,7 @@ def test_flat_patches(contrast, encoding):
     assert np.isfinite(extract(black, images)).all()
 
 
-@pytest.mark.parametrize("encoding", ["threshold", "triangle"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_more_filters_and_patches_than_a_tile_holds(encoding):
     """Images of 50 × 40: several tiles an image; 300 filters: more than one block of them."""
     images = pictures((50, 40, 3))[:2]
@@ -234,10 +236,11 @@ def test_the_encoding_is_in_the_parameters_only_where_it_is_no_threshold():
     triangle = Patches(encoding="triangle")
     assert triangle.params | {"threshold": 0.25} == Patches().params | {"encoding": "triangle"}
     assert "threshold" not in triangle.params
+    assert dict(leaves())["feature.encoding"].choices == ENCODINGS
     assert make_extractor("patches", **triangle.params) == triangle
 
 
-@pytest.mark.parametrize("encoding", ["threshold", "triangle"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_same_bits_for_any_threads_and_any_company(encoding):
     images = pictures((21, 20, 3))
     images = np.concatenate([images] * 10)
@@ -252,7 +255,7 @@ def test_same_bits_for_any_threads_and_any_company(encoding):
     assert extract(extractor, images[3:9]).tobytes() == one[3:9].tobytes()
 
 
-@pytest.mark.parametrize("encoding", ["threshold", "triangle"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_was_learned_goes_in_and_out(encoding):
     images = pictures((12, 12, 3))
     extractor = fitted(images, encoding=encoding)
@@ -304,6 +307,7 @@ def test_refusals():
         ({"threshold": float("nan")}, "threshold must be a number, 0 to 1e6, not nan"),
         ({"encoding": "hard"}, "encoding must be one of threshold, triangle, not 'hard'"),
         ({"encoding": "triangle", "threshold": 0.5}, r"triangle has no threshold \(0.5\): leave that out"),
+        ({"encoding": "triangle", "filters": 1}, "triangle wants 2 filters at least"),
         ({"overlap": 1}, "overlap must be true or false, not 1"),
         ({"square_root": "yes"}, "square_root must be true or false, not 'yes'"),
     ):
