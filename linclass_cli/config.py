@@ -111,8 +111,18 @@ class FeatureConfig(Section):
     )
     overlap: bool = setting(True, "regions overlap their neighbours by half", only_for=_PATCHES)
     square_root: bool = setting(True, "take the square root of the sums", only_for=_PATCHES)
+    encoding: Literal["threshold", "triangle"] = setting(
+        "threshold",
+        "what counts of a patch: answers beyond a threshold, of either sign; or how much nearer than on "
+        "average it is to a filter (triangle k-means)",
+        only_for=_PATCHES,
+    )
     threshold: float = setting(
-        0.25, "answers nearer to 0 than this count for nothing", ge=0, le=1e6, only_for=_PATCHES
+        0.25,
+        "for the encoding threshold: answers nearer to 0 than this count for nothing",
+        ge=0,
+        le=1e6,
+        only_for=_PATCHES,
     )
     rounds: int = setting(
         10, "rounds of k-means for the dictionary; 0: random patches", ge=0, le=1000, only_for=_PATCHES

@@ -49,11 +49,14 @@ def hog(
 
 
 def patches(image, mean, whitening, filters, pooling, threshold, contrast, overlap=False, square_root=False):
-    """Pooled answers of one uint8 image (h, w, c) to filters (F, K), float64 (pooling * pooling * 2 * F,)."""
+    """Pooled answers of one uint8 image (h, w, c) to filters (F, K), float64 (pooling * pooling * 2 * F,).
+
+    Without a threshold (None): how much nearer than on average they are to a filter, (pooling**2 * F,).
+    """
     size = round((len(mean) / image.shape[2]) ** 0.5)
     down, across = image.shape[0] - size + 1, image.shape[1] - size + 1
     grid, side = (pooling + 1, 2) if overlap else (pooling, 1)
-    sums = np.zeros((pooling, pooling, 2, len(filters)))
+    sums = np.zeros((pooling, pooling, 1 if threshold is None else 2, len(filters)))
     for a in range(pooling):
         for b in range(pooling):
             for y in range(a * down // grid, (a + side) * down // grid):
@@ -62,7 +65,12 @@ def patches(image, mean, whitening, filters, pooling, threshold, contrast, overl
                     variance = patch.var(ddof=1) if len(patch) > 1 else 0.0
                     patch -= patch.mean()
                     patch = patch / math.sqrt(variance + contrast) if patch.any() else patch
-                    answers = filters @ (whitening @ (patch - mean))
+                    white = whitening @ (patch - mean)
+                    if threshold is None:
+                        distances = np.array([math.dist(white, one) for one in filters])
+                        sums[a, b, 0] += np.maximum(distances.mean() - distances, 0)
+                        continue
+                    answers = filters @ white
                     sums[a, b, 0] += np.maximum(answers - threshold, 0)
                     sums[a, b, 1] += np.maximum(-answers - threshold, 0)
     return (np.sqrt(sums) if square_root else sums).ravel()

@@ -66,7 +66,7 @@ def commands() -> list[list[str]]:
     for name in ("gradients", "pairs", "colours", "patches"):
         chosen = ["extract", "--data", "textures", "--feature", name, *(patches if name == "patches" else [])]
         given += [chosen, [*chosen, "--augment", "flip"]]
-    for more in (["--no-overlap"], ["--no-square-root"]):
+    for more in (["--no-overlap"], ["--no-square-root"], ["--encoding", "triangle"]):
         given.append(["extract", "--data", "textures", "--feature", "patches", *patches, *more])
     for loss in LOSSES:
         given.append(["gradcheck", "--loss", loss])

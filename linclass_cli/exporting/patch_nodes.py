@@ -3,9 +3,12 @@
 A patch p answers a filter f with f' whitening ((p - its mean) * factor - mean), the factor being the one that
 evens out contrast. Without that factor this is linear in the pixels: a convolution with kernels of sum 0. The
 factors are the kernels' own: sums of whole numbers, exact in float64; only sums of products round otherwise.
+A distance to f takes the length of the whitened patch, too, whose values are K more answers.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -25,19 +28,22 @@ def patch_nodes(graph: Graph, images: str, patches: Patches, shape: Shape) -> st
     sums = [graph.add("Gather", cells, graph.constant(part, np.int64), axis=1) for part in parts.T]
     seen = graph.add("Sum", *sums) if len(sums) > 1 else sums[0]
     seen = graph.add("Sqrt", seen) if patches.square_root else seen
-    return graph.reshape(seen, -1, patches.pooling**2 * 2 * patches.filters)
+    return graph.reshape(seen, -1, patches.pooling**2 * patches.values * patches.filters)
 
 
 def _pooled(graph: Graph, images: str, patches: Patches, shape: Shape) -> str:
-    """Answers above and below the threshold, summed: (n, cells, 2, filters)."""
+    """The codes of patches, summed: (n, cells, values, filters)."""
     learned = patches.dictionary
     assert learned is not None
     size, grid, (height, width, channels) = patches.patch_size, patches.cells, shape
-    product = np.asarray(learned.filters, np.float64) @ np.asarray(learned.whitening, np.float64)
+    filters, whitening = np.asarray(learned.filters, np.float64), np.asarray(learned.whitening, np.float64)
+    product = filters @ whitening
+    product = np.concatenate([product, whitening]) if patches.encoding == "triangle" else product
     offset = (product @ np.asarray(learned.mean, np.float64)).reshape(-1, 1, 1)
     kernels = (product - product.mean(axis=1, keepdims=True)).reshape(-1, size, size, channels)
     weight = graph.constant(kernels.transpose(0, 3, 1, 2))
-    upper, lower = graph.constant(offset + patches.threshold), graph.constant(offset - patches.threshold)
+    shifts = [0.0] if patches.encoding == "triangle" else [patches.threshold, -patches.threshold]
+    centres = [graph.constant(offset + shift) for shift in shifts]
 
     planes = graph.add("Transpose", graph.cast(images, np.float32), perm=[0, 3, 1, 2])
     planes = graph.add("Sub", planes, graph.constant(float(_GREY)))
@@ -50,14 +56,33 @@ def _pooled(graph: Graph, images: str, patches: Patches, shape: Shape) -> str:
         first, last = a * down // grid, (a + 1) * down // grid
         answers = graph.add("Conv", graph.slice(planes, 2, first, last + size - 1), weight)
         answers = graph.add("Mul", answers, graph.slice(factors, 2, first, last))
-        above = graph.add("Relu", graph.add("Sub", answers, upper))
-        below = graph.add("Relu", graph.add("Sub", lower, answers))
+        if patches.encoding == "triangle":
+            codes = [_nearer(graph, graph.add("Sub", answers, *centres), filters)]
+        else:
+            upper, lower = centres
+            pairs = ((answers, upper), (lower, answers))
+            codes = [graph.add("Relu", graph.add("Sub", *pair)) for pair in pairs]
         for start, stop in columns:
-            for one in (above, below):
+            for one in codes:
                 region = graph.slice(one, 3, start, stop)
                 axes = graph.constant([2, 3], np.int64)
                 sums.append(graph.add("ReduceSum", region, axes, keepdims=0))
-    return graph.reshape(graph.add("Concat", *sums, axis=1), -1, grid**2, 2, patches.filters)
+    return graph.reshape(graph.add("Concat", *sums, axis=1), -1, grid**2, patches.values, patches.filters)
+
+
+def _nearer(graph: Graph, answers: str, filters: np.ndarray[Any, np.dtype[Any]]) -> str:
+    """How much less than their mean the distances to filters (F, K) are: (n, F, rows, columns).
+
+    ``answers`` (n, F + K, rows, columns): products of whitened patches with the filters, and the patches.
+    """
+    F, K = filters.shape
+    squares = graph.constant((filters**2).sum(axis=1).reshape(-1, 1, 1))
+    products, patch = graph.slice(answers, 1, 0, F), graph.slice(answers, 1, F, F + K)
+    lengths = graph.add("ReduceSumSquare", patch, axes=[1])
+    twice = graph.add("Mul", products, graph.constant(2.0))
+    distances = graph.add("Sub", graph.add("Add", lengths, squares), twice)
+    distances = graph.add("Sqrt", graph.add("Relu", distances))
+    return graph.add("Relu", graph.add("Sub", graph.add("ReduceMean", distances, axes=[1]), distances))
 
 
 def _factors(graph: Graph, images: str, patches: Patches, shape: Shape) -> str:

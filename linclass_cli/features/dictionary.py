@@ -3,10 +3,12 @@
 Coates, Lee and Ng, An Analysis of Single-Layer Networks in Unsupervised Feature Learning, AISTATS 2011
 (contrast, ZCA whitening); Coates and Ng, The Importance of Encoding Versus Training with Sparse Coding and
 Vector Quantization, ICML 2011 (random patches and gain-shape k-means, there called OMP-1, as dictionaries).
+Plain k-means is Lloyd's: Least Squares Quantization in PCM, IEEE Transactions on Information Theory 1982.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +25,10 @@ _CHUNK = 4096  # patches that one thread takes at a time
 
 @dataclass(frozen=True)
 class Dictionary:
-    """mean (K,) and whitening (K, K) of contrast-normalised patches; filters (F, K) of length 1; float32.
+    """mean (K,) and whitening (K, K) of contrast-normalised patches; filters (F, K); float32.
 
-    A patch p answers a filter f with f' whitening (p - mean).
+    A patch p is whitening (p - mean), whitened. Filters are whitened patches, too: directions of length 1, or
+    centroids of whatever length.
     """
 
     mean: Array
@@ -42,10 +45,12 @@ def learn(
     whitening: float,
     contrast: float,
     seed: int,
+    centroids: bool = False,
 ) -> Dictionary:
     """Learn from images uint8 (n, h, w, c): from ``samples`` patches at places drawn with the seed.
 
-    ``rounds`` of gain-shape k-means begin at random patches, and with 0 those are the dictionary.
+    ``rounds`` of gain-shape k-means, or of Lloyd's for ``centroids``, begin at random patches, and with 0
+    those are the dictionary.
     """
     rng = np.random.default_rng(seed)
     patches = _sample(images, size, max(samples, 2 * filters), contrast, rng)
@@ -58,9 +63,10 @@ def learn(
     seen = spread > _LEAST * max(float(spread.max()), 1e-300)
     turn = (vectors[:, seen] / np.sqrt(spread[seen])) @ vectors[:, seen].T
     white = centred @ turn.astype(np.float32)
-    chosen = _unit(white[rng.permutation(len(white))[:filters]])
+    chosen = white[rng.permutation(len(white))[:filters]]
+    chosen = chosen if centroids else _unit(chosen)
     for _ in range(rounds):
-        chosen = _round(white, chosen, rng)
+        chosen = _lloyd(white, chosen, rng) if centroids else _gain_shape(white, chosen, rng)
     return Dictionary(mean.astype(np.float32), turn.astype(np.float32), chosen)
 
 
@@ -82,28 +88,59 @@ def _unit(rows: Array) -> Array:
     return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
 
 
-def _round(white: Array, filters: Array, rng: np.random.Generator) -> Array:
+def _gain_shape(white: Array, filters: Array, rng: np.random.Generator) -> Array:
     """One round of gain-shape k-means: each filter becomes the sum of the patches that answer it most.
 
     Patches count times their answer. A filter that no patch answers becomes a random patch.
     """
+
+    def assign(some: Array) -> tuple[Array, Array]:
+        answers = some @ filters.T
+        best = np.abs(answers).argmax(axis=1)
+        return best, answers[np.arange(len(some)), best]
+
+    total, _ = _sums(white, len(filters), assign)
+    dead = np.flatnonzero(~total.any(axis=1))
+    total[dead] = white[rng.integers(0, len(white), len(dead))]
+    return _unit(total)
+
+
+def _lloyd(white: Array, centroids: Array, rng: np.random.Generator) -> Array:
+    """One round of k-means: each centroid becomes the mean of the patches that it is nearest to.
+
+    A centroid that is nearest to no patch becomes a random patch.
+    """
+    half = (centroids.astype(np.float64) ** 2).sum(axis=1) / 2
+    half = half.astype(np.float32)
+
+    def assign(some: Array) -> tuple[Array, Array]:
+        # Of |x|^2 - 2 x'c + |c|^2, the first is the same for all centroids.
+        return (some @ centroids.T - half).argmax(axis=1), np.ones(len(some), np.float32)
+
+    total, counts = _sums(white, len(centroids), assign)
+    dead = np.flatnonzero(counts == 0)
+    total[dead], counts[dead] = white[rng.integers(0, len(white), len(dead))], 1
+    return np.asarray(total / counts[:, None], np.float32)
+
+
+def _sums(white: Array, filters: int, assign: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Sums (F, K) of each filter's patches, times their gains, and how many there are (F,); float64.
+
+    ``assign`` gives of some patches the filters that they belong to and their gains.
+    """
     chunks = -(-len(white) // _CHUNK)
-    sums = np.zeros((chunks, *filters.shape))
+    sums, counts = np.zeros((chunks, filters, white.shape[1])), np.zeros((chunks, filters))
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
             some = white[t * _CHUNK : (t + 1) * _CHUNK]
-            answers = some @ filters.T
-            best = np.abs(answers).argmax(axis=1)
-            gains = answers[np.arange(len(some)), best]
+            best, gains = assign(some)
             order = np.argsort(best, kind="stable")
-            owners, starts = np.unique(best[order], return_index=True)
+            owners, starts, there = np.unique(best[order], return_index=True, return_counts=True)
             sums[t, owners] = np.add.reduceat(
                 (gains[:, None] * some)[order], starts, axis=0, dtype=np.float64
             )
+            counts[t, owners] = there
 
     in_chunks(work, chunks)
-    total = sums.sum(axis=0)
-    dead = np.flatnonzero(~total.any(axis=1))
-    total[dead] = white[rng.integers(0, len(white), len(dead))]
-    return _unit(total)
+    return sums.sum(axis=0), counts.sum(axis=0)

@@ -1,11 +1,14 @@
 """Features learned from the pixels alone: answers of patches to the filters of a dictionary, summed up.
 
 Coates, Lee and Ng 2011, and Coates and Ng 2011 (`dictionary` names the papers): every patch of an image is
-contrast-normalised and whitened; what its answer to a filter is beyond a threshold, and below minus the
-threshold, are two features, summed over the regions of a grid, which may overlap; the square root of the sums
-may be taken, as of histograms (Perronnin, Sánchez and Mensink 2010). docs/accuracy.md says what each of this
-is worth. This file holds the parameters and the validation, `dictionary` what is learned,
-`patches_kernels` the kernels; the last two are imported at the first use, because they load numpy.
+contrast-normalised and whitened, and encoded; the codes are summed over the regions of a grid, which may
+overlap; the square root of the sums may be taken, as of histograms (Perronnin, Sánchez and Mensink 2010).
+Of the codes, a two-sided soft threshold has two values a filter: what the patch's answer is beyond a
+threshold, and below minus the threshold. The triangle of k-means has one: how much nearer the patch is to the
+filter, a centroid, than to all of them on average. docs/accuracy.md says what each of this is worth.
+
+This file holds the parameters and the validation, `dictionary` what is learned, `patches_kernels` the
+kernels; the last two are imported at the first use, because they load numpy.
 """
 
 from __future__ import annotations
@@ -22,9 +25,13 @@ if TYPE_CHECKING:
     from linclass_cli.features.dictionary import Dictionary
     from linclass_cli.threads import Spans
 
+    _Block = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+ENCODINGS = ("threshold", "triangle")
 MAX_FILTERS = 100_000
 _TILE_PATCHES = 1024  # of a tile, about
 _TILE_FILTERS = 256  # whose responses to a tile are 1 MB
+_TILE_PRODUCTS = _TILE_PATCHES * _TILE_FILTERS  # of a tile whose patches see all filters at once, about
 _CHUNK_IMAGES = 32
 
 
@@ -34,12 +41,13 @@ class Patches:
 
     ``filters``: size of the dictionary; ``patch_size``: side of a patch in pixels; ``pooling``: regions a
     side; ``overlap``: a region covers two by two cells of a grid, and its neighbours half of it, else one;
-    ``square_root``: of the sums; ``threshold``: answers nearer to 0 than this count for nothing; ``rounds``
-    of gain-shape k-means over ``patch_samples`` patches (0: the dictionary is random patches);
-    ``whitening``: what is added to the variances of the whitening; ``contrast``: and to those of a patch, of
-    values 0 to 255; ``dictionary_seed``.
+    ``square_root``: of the sums; ``encoding``: "threshold" (answers beyond ± ``threshold``) or "triangle"
+    (distances, less than their mean); ``rounds`` of k-means over ``patch_samples`` patches, gain-shape for
+    the threshold, Lloyd's for the triangle (0: the dictionary is random patches); ``whitening``: what is
+    added to the variances of the whitening; ``contrast``: and to those of a patch, of values 0 to 255;
+    ``dictionary_seed``.
 
-    Raises InputError where a parameter is out of range.
+    Raises InputError where a parameter is out of range, or a threshold is given for the triangle.
     """
 
     filters: int = 400
@@ -47,6 +55,7 @@ class Patches:
     pooling: int = 3
     overlap: bool = True
     square_root: bool = True
+    encoding: str = "threshold"
     threshold: float = 0.25
     rounds: int = 10
     patch_samples: int = 100_000
@@ -79,19 +88,36 @@ class Patches:
         for name in ("overlap", "square_root"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if self.encoding not in ENCODINGS:
+            raise InputError(f"encoding must be one of {', '.join(ENCODINGS)}, not {self.encoding!r}")
+        if self.encoding == "triangle" and self.threshold != Patches.threshold:
+            raise InputError(f"the encoding triangle has no threshold ({self.threshold:g}): leave that out")
+        if self.encoding == "triangle" and self.filters < 2:
+            raise InputError("the encoding triangle wants 2 filters at least: it compares their distances")
 
     @property
     def params(self) -> dict[str, object]:
-        """The parameters, JSON-able; with name, version and the training images they define the features."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+        """The parameters, JSON-able; with name, version and the training images they define the features.
+
+        Features with a threshold have no word of their encoding: their keys are older than the choice.
+        """
+        other = "encoding" if self.encoding == "threshold" else "threshold"
+        return {
+            one.name: getattr(self, one.name) for one in fields(self) if one.compare and one.name != other
+        }
 
     @property
     def cells(self) -> int:
         """Cells a side of the grid that regions are made of."""
         return self.pooling + self.overlap
 
+    @property
+    def values(self) -> int:
+        """Values a filter and region."""
+        return 2 if self.encoding == "threshold" else 1
+
     def dim(self, image_shape: tuple[int, int, int]) -> int:
-        """Regions * 2 * filters. Raises InputError where there are fewer patches than cells a side."""
+        """Regions * values * filters. Raises InputError where there are fewer patches than cells a side."""
         from linclass_cli.features.checks import check_shape
 
         height, width, _ = check_shape(image_shape)
@@ -101,7 +127,7 @@ class Patches:
                 f"images of {height} x {width} pixels are too small for patches of {self.patch_size} pixels "
                 f"in {self.cells} x {self.cells} cells: {least} x {least} pixels are needed"
             )
-        return self.pooling**2 * 2 * self.filters
+        return self.pooling**2 * self.values * self.filters
 
     def fit(self, images: npt.NDArray[np.uint8]) -> Patches:
         """The extractor with the dictionary that it learns from training images (n, height, width, c)."""
@@ -118,6 +144,7 @@ class Patches:
             self.whitening,
             self.contrast,
             self.dictionary_seed,
+            centroids=self.encoding == "triangle",
         )
         return replace(self, dictionary=learned)
 
@@ -152,8 +179,8 @@ class Patches:
     def __call__(self, images: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
         """Fill ``out``, float32 (n, d), from ``images``, uint8 (n, height, width, channels).
 
-        The order of an image's values: row and column of the region; above, then below; filter. Raises
-        InputError for other shapes and types, and before `fit`.
+        The order of an image's values: row and column of the region; above, then below, of a threshold;
+        filter. Raises InputError for other shapes and types, and before `fit`.
         """
         import numpy as np
 
@@ -171,42 +198,66 @@ class Patches:
                 f"patches has learned from images of {channels:g} channels, and these have {shape[2]}"
             )
         images = np.ascontiguousarray(images)
-        product = np.asarray(learned.whitening, np.float64) @ np.asarray(learned.filters, np.float64).T
-        offsets = np.asarray(learned.mean, np.float64) @ product
-        blocks = [slice(f, f + _TILE_FILTERS) for f in range(0, self.filters, _TILE_FILTERS)]
-        filters = [np.ascontiguousarray(product[:, block], np.float32) for block in blocks]
-        upper = [(offsets[block] + self.threshold).astype(np.float32) for block in blocks]
-        lower = [(offsets[block] - self.threshold).astype(np.float32) for block in blocks]
-        sums = out.reshape(len(out), self.pooling**2, 2, self.filters)
+        blocks = self._blocks(learned)
+        sums = out.reshape(len(out), self.pooling**2, self.values, self.filters)
 
         def work(spans: Spans) -> None:
             for start, stop in spans:
-                self._encode(images[start:stop], filters, upper, lower, sums[start:stop])
+                self._encode(images[start:stop], blocks, sums[start:stop])
 
         in_chunks(work, len(images), _CHUNK_IMAGES)
 
-    def _encode(
-        self,
-        images: npt.NDArray[np.uint8],
-        filters: list[npt.NDArray[np.float32]],
-        upper: list[npt.NDArray[np.float32]],
-        lower: list[npt.NDArray[np.float32]],
-        sums: npt.NDArray[np.float32],
-    ) -> None:
-        """The features of some images into sums (n, regions, 2, filters), tile by tile."""
+    def _blocks(self, learned: Dictionary) -> list[_Block]:
+        """What patches are multiplied with, and compared with then, for some filters after the other.
+
+        Of a threshold: upper and lower bounds of answers. Of the triangle, all filters in one block, because
+        the mean distance is of all of them: what `pool_distances` calls squares and centre.
+        """
         import numpy as np
 
-        from linclass_cli.features.patches_kernels import cut_patches, join_cells, pool_responses
+        mean, whitening, filters = (
+            np.asarray(array, np.float64) for array in (learned.mean, learned.whitening, learned.filters)
+        )
+        product = whitening @ filters.T
+        if self.encoding == "triangle":
+            matrix, centre = np.concatenate([-2 * product, whitening], axis=1), mean @ whitening
+            squares = (filters**2).sum(axis=1) + 2 * filters @ centre
+            return [(matrix.astype(np.float32), squares.astype(np.float32), centre.astype(np.float32))]
+        offsets = mean @ product
+        return [
+            (
+                np.ascontiguousarray(product[:, some], np.float32),
+                (offsets[some] + self.threshold).astype(np.float32),
+                (offsets[some] - self.threshold).astype(np.float32),
+            )
+            for some in (slice(f, f + _TILE_FILTERS) for f in range(0, self.filters, _TILE_FILTERS))
+        ]
+
+    def _encode(
+        self, images: npt.NDArray[np.uint8], blocks: list[_Block], sums: npt.NDArray[np.float32]
+    ) -> None:
+        """The features of some images into sums (n, regions, values, filters), tile by tile."""
+        import numpy as np
+
+        from linclass_cli.features.patches_kernels import (
+            cut_patches,
+            join_cells,
+            pool_distances,
+            pool_responses,
+        )
 
         n, height, width, channels = images.shape
         size = self.patch_size
         down, across = height - size + 1, width - size + 1
-        rows = min(down, max(1, _TILE_PATCHES // across))
-        several = max(1, _TILE_PATCHES // (down * across)) if rows == down else 1
+        widest = blocks[0][0].shape[1]
+        most = min(_TILE_PATCHES, _TILE_PRODUCTS // widest)
+        rows = min(down, max(1, most // across))
+        rows = -(-down // -(-down // rows))  # as many tiles, but the last one is not nearly empty
+        several = max(1, most // (down * across)) if rows == down else 1
         # Products are of whole tiles, so that an image's values do not depend on which others are with it.
         tile = np.zeros((several * rows * across, size * size * channels), np.float32)
-        space = np.empty(len(tile) * filters[0].shape[1], np.float32)
-        cells = np.empty((several, self.cells**2, 2, self.filters), np.float32)
+        space = np.empty(len(tile) * widest, np.float32)
+        cells = np.empty((several, self.cells**2, self.values, self.filters), np.float32)
         for i in range(0, n, several):
             some = images[i : i + several]
             its = cells[: len(some)]
@@ -214,14 +265,16 @@ class Patches:
             for first in range(0, down, rows):
                 there = min(rows, down - first)
                 cut_patches(some, size, first, there, self.contrast, tile)
+                place = (len(some), down, across, first, there, self.cells)
                 begin = 0
-                for matrix, high, low in zip(filters, upper, lower, strict=True):
-                    S = space[: len(tile) * len(high)].reshape(len(tile), len(high))
+                for matrix, one, other in blocks:
+                    S = space[: len(tile) * matrix.shape[1]].reshape(len(tile), -1)
                     np.matmul(tile, matrix, out=S)
-                    pool_responses(
-                        S, len(some), down, across, first, there, self.cells, high, low, begin, its
-                    )
-                    begin += len(high)
+                    if self.encoding == "triangle":
+                        pool_distances(S, *place, one, other, its)
+                    else:
+                        pool_responses(S, *place, one, other, begin, its)
+                    begin += matrix.shape[1]
             join_cells(its, self.cells, self.pooling, self.square_root, sums[i : i + several])
 
 

@@ -124,11 +124,64 @@ def pool_responses(
                         x += 1
 
 
+@kernel(inner=True, fast=True)
+def _distances(
+    s: npt.NDArray[np.float32], squares: npt.NDArray[np.float32], centre: npt.NDArray[np.float32]
+) -> np.float32:
+    """Make the distances to the centroids of a patch's products, in s[:f]; return their mean."""
+    f = squares.shape[0]
+    length, total, zero = np.float32(0), np.float32(0), np.float32(0)
+    for j in range(centre.shape[0]):
+        value = s[f + j] - centre[j]
+        length += value * value
+    for j in range(f):
+        distance = np.sqrt(max(length + squares[j] + s[j], zero))
+        s[j] = distance
+        total += distance
+    return total / np.float32(f)
+
+
+@kernel(fast=True)
+def pool_distances(
+    S: npt.NDArray[np.float32],
+    n: int,
+    down: int,
+    across: int,
+    first: int,
+    rows: int,
+    grid: int,
+    squares: npt.NDArray[np.float32],
+    centre: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Add how much nearer than its mean distance a patch is to each centroid to the sums of its cell.
+
+    S (n * rows * across, f + K) holds the products of a patch p: -2 c' whitening p of every centroid c, which
+    become distances here, and whitening p. ``centre`` (K,) is whitening mean, and ``squares`` (f,) are
+    c'c + 2 c' centre, so that with x = whitening (p - mean) the squared distance is
+    x'x + squares - 2 c' whitening p. out (n, grid * grid, 1, f); all else is as in `pool_responses`.
+    """
+    f = squares.shape[0]
+    zero = np.float32(0)
+    for i in range(n):
+        for a in range(grid):
+            start, stop = max(first, a * down // grid), min(first + rows, (a + 1) * down // grid)
+            for y in range(start, stop):
+                base = (i * rows + y - first) * across
+                for b in range(grid):
+                    near = out[i, a * grid + b, 0]
+                    for x in range(base + b * across // grid, base + (b + 1) * across // grid):
+                        z = S[x]
+                        mean = _distances(z, squares, centre)
+                        for j in range(f):
+                            near[j] += max(mean - z[j], zero)
+
+
 @kernel(fast=True)
 def join_cells(
     cells: npt.NDArray[np.float32], grid: int, regions: int, root: bool, out: npt.NDArray[np.float32]
 ) -> None:
-    """Sums of cells (n, grid * grid, 2, f) become those of regions, out (n, regions * regions, 2, f).
+    """Sums of cells (n, grid * grid, values, f) become those of regions, out (n, regions**2, values, f).
 
     A region begins at the cell of its own row and column and is 1 + grid - regions cells wide and high;
     ``root``: the square roots of the sums.
@@ -137,12 +190,12 @@ def join_cells(
     for i in range(n):
         for a in range(regions):
             for b in range(regions):
-                for sign in range(2):
-                    whole = out[i, a * regions + b, sign]
+                for value in range(cells.shape[2]):
+                    whole = out[i, a * regions + b, value]
                     whole[:] = 0
                     for y in range(a, a + side):
                         for x in range(b, b + side):
-                            part = cells[i, y * grid + x, sign]
+                            part = cells[i, y * grid + x, value]
                             for j in range(whole.shape[0]):
                                 whole[j] += part[j]
                     if root:

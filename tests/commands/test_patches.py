@@ -87,6 +87,29 @@ def test_the_filters_are_drawn_heaviest_first(linclass):
     assert found.reshape(8, 36).tolist() == tensors["feature.patches.filters"][order].tolist()
 
 
+def test_a_run_on_the_triangle_of_distances(linclass):
+    """One value a filter and region, from the features to the figures and back to images."""
+    options = ("--data", "textures", *SMALL, "--encoding", "triangle")
+    trained = linclass("train", *options, "--name", "mine", "--json").json
+    assert trained["test_accuracy"] > 0.75
+    plain = linclass("extract", "--data", "textures", *SMALL, "--json").json
+    made = linclass("extract", *options, "--json").json
+    assert (made["d"], plain["d"]) == (9 * 8, 9 * 2 * 8)
+    assert made["path"] != plain["path"]
+    assert linclass("plot", "mine", "--kind", "filters", "--json").json["files"]
+    tensors, _ = safetensors.parse(Path("cache/runs/mine/model.safetensors").read_bytes(), "it")
+    order = np.argsort(-np.linalg.norm(tensors["weight"].reshape(6 * 9, 8).astype(np.float64), axis=0))
+    found = Evidence(load_run(Path("cache"), "mine"), pytest.fail).filters
+    assert found.reshape(8, 36).tolist() == tensors["feature.patches.filters"][order].tolist()
+    assert linclass("evaluate", "mine", "--json").json["accuracy"] == trained["test_accuracy"]
+
+
+def test_a_threshold_is_not_for_the_triangle(linclass):
+    result = linclass("extract", "--data", "textures", *SMALL, "--encoding", "triangle", "--threshold", "1")
+    assert result.code == 3
+    assert "the encoding triangle has no threshold (1): leave that out" in result.error
+
+
 def test_filters_of_a_run_that_has_none(linclass):
     linclass("train", *FAST, "--loss", "ridge", "--name", "other")
     result = linclass("plot", "other", "--kind", "filters")

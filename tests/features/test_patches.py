@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.image import extract_patches_2d
 
+from linclass_cli.config import leaves
 from linclass_cli.errors import InputError, IntegrityError
 from linclass_cli.features import Patches, learned_by, make_extractor, with_learned
-from linclass_cli.features.dictionary import learn
+from linclass_cli.features.dictionary import _lloyd, learn
+from linclass_cli.features.patches import ENCODINGS
 from linclass_cli.features.patches_kernels import cut_patches
 from linclass_cli.threads import use_threads
 from tests import naive
@@ -31,7 +35,7 @@ def twin(extractor, images):
                 image,
                 *(array.astype(np.float64) for array in (learned.mean, learned.whitening, learned.filters)),
                 extractor.pooling,
-                extractor.threshold,
+                None if extractor.encoding == "triangle" else extractor.threshold,
                 extractor.contrast,
                 extractor.overlap,
                 extractor.square_root,
@@ -51,6 +55,8 @@ def twin(extractor, images):
         {"overlap": False, "square_root": False},
         {"pooling": 2, "patch_size": 5},
         {"pooling": 1, "threshold": 0.0, "contrast": 100.0},
+        {"encoding": "triangle"},
+        {"encoding": "triangle", "pooling": 2, "overlap": False, "square_root": False, "patch_size": 5},
     ],
     ids=str,
 )
@@ -61,16 +67,21 @@ def test_twin(shape, params):
 
 
 def near(found, expected, extractor, atol=1e-4):
-    """Equal but for rounding, of the sums: roots make much of what is nearly 0."""
+    """Equal but for rounding, of the sums: roots make much of what is nearly 0.
+
+    Of the triangle, they do so before: a patch that is a centroid is at a distance of 0, or of 0.01.
+    """
+    atol = 3e-2 if extractor.encoding == "triangle" else atol
     if extractor.square_root:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=atol**0.5)
         found, expected = found.astype(np.float64) ** 2, expected**2
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=atol)
 
 
-def test_regions_that_overlap_are_sums_of_those_that_do_not():
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_regions_that_overlap_are_sums_of_those_that_do_not(encoding):
     images = pictures((14, 15, 3))
-    overlapping = fitted(images, square_root=False)
+    overlapping = fitted(images, square_root=False, encoding=encoding)
     cells = replace(overlapping, overlap=False, pooling=4)
     parts = extract(cells, images).reshape(len(images), 4, 4, -1)
     expected = parts[:, 1:, 1:] + parts[:, 1:, :-1] + parts[:, :-1, 1:] + parts[:, :-1, :-1]
@@ -80,23 +91,25 @@ def test_regions_that_overlap_are_sums_of_those_that_do_not():
     np.testing.assert_array_equal(rooted, np.sqrt(found.reshape(rooted.shape)))
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("contrast", [0.0, 10.0])
-def test_flat_patches(contrast):
+def test_flat_patches(contrast, encoding):
     """Most of a picture of a digit: they say nothing, and divide nothing by zero."""
     images = pictures((12, 12, 1))[:6].copy()
     images[0], images[1], images[2, :7] = 0, 255, 31
-    extractor = fitted(images, contrast=contrast)
+    extractor = fitted(images, contrast=contrast, encoding=encoding)
     found = extract(extractor, images)
     assert np.isfinite(found).all()
     near(found, twin(extractor, images), extractor)
-    black = fitted(np.zeros_like(images), contrast=contrast, whitening=0.0)
+    black = fitted(np.zeros_like(images), contrast=contrast, whitening=0.0, encoding=encoding)
     assert np.isfinite(extract(black, images)).all()
 
 
-def test_more_filters_and_patches_than_a_tile_holds():
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_more_filters_and_patches_than_a_tile_holds(encoding):
     """Images of 50 × 40: several tiles an image; 300 filters: more than one block of them."""
     images = pictures((50, 40, 3))[:2]
-    extractor = fitted(images, filters=300, patch_samples=700, rounds=1)
+    extractor = fitted(images, filters=300, patch_samples=700, rounds=1, encoding=encoding)
     near(extract(extractor, images), twin(extractor, images), extractor, atol=2e-3)
 
 
@@ -145,23 +158,107 @@ def test_rounds_make_the_dictionary_fit_better():
     assert explained[-1] > 1.05 * explained[0]
 
 
-def test_same_bits_for_any_threads_and_any_company():
+def test_the_triangle_is_of_scikit_learns_distances():
+    """One patch an image, so that nothing is summed: KMeans.transform's distances, less than their mean."""
+    images = pictures((12, 12, 3))
+    extractor = fitted(images, encoding="triangle", pooling=1, overlap=False, square_root=False)
+    learned = extractor.dictionary
+    pieces = np.ascontiguousarray(images[:, 3:9, 2:8])
+    cut = np.empty((len(pieces), 108), np.float32)
+    cut_patches(pieces, 6, 0, 1, extractor.contrast, cut)
+    white = (cut - learned.mean) @ learned.whitening
+    kmeans = KMeans(len(learned.filters), init=learned.filters, n_init=1, max_iter=1).fit(learned.filters)
+    np.testing.assert_allclose(kmeans.cluster_centers_, learned.filters, rtol=0, atol=1e-6)
+    z = kmeans.transform(white)
+    expected = np.maximum(z.mean(axis=1, keepdims=True) - z, 0)
+    found = extract(extractor, pieces)
+    # In the third image, whose patches are all of a few kinds, some are centroids: `near` says what of it.
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(found[[0, 1, 4, 5]], expected[[0, 1, 4, 5]], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (64, 64, 3), (96, 96, 3)])
+def test_the_triangle_of_larger_images(shape):
+    """Enough filters for several tiles an image, the last of them not full."""
+    images = pictures(shape)
+    extractor = fitted(images, encoding="triangle", filters=350)
+    some = images[[0, 4]]
+    learned = extractor.dictionary
+    white = [_white(image, extractor) for image in some]
+    distances = [cdist(one, learned.filters.astype(np.float64)) for one in white]
+    codes = [np.maximum(z.mean(axis=1, keepdims=True) - z, 0) for z in distances]
+    down, across = shape[0] - 5, shape[1] - 5
+    expected = [
+        code.reshape(down, across, -1)[
+            a * down // 4 : (a + 2) * down // 4, b * across // 4 : (b + 2) * across // 4
+        ].sum(axis=(0, 1))
+        for code in codes
+        for a in range(3)
+        for b in range(3)
+    ]
+    found = extract(extractor, some)
+    np.testing.assert_allclose(found.reshape(18, -1), np.sqrt(expected), rtol=1e-4, atol=1e-3)
+    assert extract(extractor, images)[[0, 4]].tobytes() == found.tobytes()
+
+
+def _white(image, extractor):
+    """Whitened patches of an image, by scikit-learn's cutting, in float64."""
+    size, learned = extractor.patch_size, extractor.dictionary
+    patches = extract_patches_2d(image.astype(np.float64), (size, size)).reshape(-1, learned.mean.size)
+    patches -= patches.mean(axis=1, keepdims=True)
+    patches /= np.sqrt(patches.var(axis=1, ddof=1, keepdims=True) + extractor.contrast)
+    return (patches - learned.mean) @ learned.whitening.astype(np.float64)
+
+
+def test_centroids_are_scikit_learns():
+    """Lloyd's rounds from the same patches, on the same patches."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 9, 9, 1)).astype(np.uint8)
+    starts, learned = (learn(images, 3, 12, rounds, 5000, 0.1, 10.0, 0, centroids=True) for rounds in (0, 4))
+    white = (_all_patches(images, 5000) - starts.mean) @ starts.whitening
+    for one in starts.filters:
+        assert np.abs(white - one).max(axis=1).min() < 1e-6
+    kmeans = KMeans(12, init=starts.filters, n_init=1, max_iter=4, tol=0, algorithm="lloyd").fit(white)
+    assert kmeans.n_iter_ == 4
+    np.testing.assert_allclose(learned.filters, kmeans.cluster_centers_, rtol=0, atol=1e-4)
+
+
+def test_a_centroid_without_a_patch_becomes_one():
+    white = np.array([[0, 0], [0, 1], [9, 9]], np.float32)
+    centroids = np.array([[0, 0], [8, 8], [50, 50]], np.float32)
+    found = _lloyd(white, centroids, np.random.default_rng(0))
+    np.testing.assert_array_equal(found[:2], [[0, 0.5], [9, 9]])
+    assert found[2].tolist() in white.tolist()
+
+
+def test_the_encoding_is_in_the_parameters_only_where_it_is_no_threshold():
+    """Keys of features that are older than the choice stay as they are."""
+    assert "encoding" not in Patches().params
+    triangle = Patches(encoding="triangle")
+    assert triangle.params | {"threshold": 0.25} == Patches().params | {"encoding": "triangle"}
+    assert "threshold" not in triangle.params
+    assert dict(leaves())["feature.encoding"].choices == ENCODINGS
+    assert make_extractor("patches", **triangle.params) == triangle
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_same_bits_for_any_threads_and_any_company(encoding):
     images = pictures((21, 20, 3))
     images = np.concatenate([images] * 10)
     with use_threads(1):
-        extractor = fitted(images, filters=40)
+        extractor = fitted(images, filters=40, encoding=encoding)
         one = extract(extractor, images)
     with use_threads(3):
-        again = fitted(images, filters=40)
+        again = fitted(images, filters=40, encoding=encoding)
         three = extract(again, images)
     assert one.tobytes() == three.tobytes()
     assert extract(extractor, images[5:6]).tobytes() == one[5].tobytes()
     assert extract(extractor, images[3:9]).tobytes() == one[3:9].tobytes()
 
 
-def test_what_was_learned_goes_in_and_out():
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_what_was_learned_goes_in_and_out(encoding):
     images = pictures((12, 12, 3))
-    extractor = fitted(images)
+    extractor = fitted(images, encoding=encoding)
     kept = learned_by(extractor)
     assert {name: array.shape for name, array in kept.items()} == {
         "patches.mean": (1, 108),
@@ -198,6 +295,7 @@ def test_refusals():
     with pytest.raises(InputError, match="too small for patches of 6 pixels in 4 x 4 cells: 9 x 9 pixels"):
         Patches().dim((32, 8, 3))
     assert Patches(overlap=False).dim((32, 8, 3)) == Patches().dim((9, 9, 3)) == 9 * 2 * 400
+    assert Patches(encoding="triangle").dim((9, 9, 3)) == 9 * 400
     images = pictures((12, 12, 3))
     with pytest.raises(InputError, match="learns from the training part first"):
         extract(Patches(filters=7), images)
@@ -207,6 +305,9 @@ def test_refusals():
         ({"filters": 0}, "filters must be a whole number, 1 to 100000, not 0"),
         ({"rounds": -1}, "rounds must be a whole number, 0 to 1000, not -1"),
         ({"threshold": float("nan")}, "threshold must be a number, 0 to 1e6, not nan"),
+        ({"encoding": "hard"}, "encoding must be one of threshold, triangle, not 'hard'"),
+        ({"encoding": "triangle", "threshold": 0.5}, r"triangle has no threshold \(0.5\): leave that out"),
+        ({"encoding": "triangle", "filters": 1}, "triangle wants 2 filters at least"),
         ({"overlap": 1}, "overlap must be true or false, not 1"),
         ({"square_root": "yes"}, "square_root must be true or false, not 'yes'"),
     ):
