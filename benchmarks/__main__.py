@@ -36,7 +36,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("cache"), help="linclass's cache folder (cache)")
     parser.add_argument("--loss", action="append", default=[], help="of fit and pass: only this loss")
     parser.add_argument(
-        "--only", action="append", default=[], help="of fit: only peers whose name has this text"
+        "--only",
+        action="append",
+        default=[],
+        help="of fit and accuracy: only what has this text in its name",
     )
     given = parser.parse_args()
     limit_threads()

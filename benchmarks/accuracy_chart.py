@@ -1,12 +1,12 @@
-"""``python -m benchmarks.accuracy_chart REPORT.json PICTURE.png``: accuracy against seconds, as one picture.
+"""``python -m benchmarks.accuracy_chart REPORT.json… PICTURE.png``: accuracy against seconds, as one picture.
 
 The JSON is what ``python -m benchmarks accuracy --json`` prints.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ def draw(entries: list[dict[str, Any]], about: str) -> Figure:
         name = entry["name"].replace("linclass train --preset ", "")
         color, mark = (ours, "o") if entry["ours"] else (theirs, "s")
         axes.plot(x, y, mark, color=color, markersize=8)
-        # Over the line, where there is room to the left: the curve rises.
-        place, side = ((-5, 9), "right") if entry["ours"] and x > 3 * mine[0][0] else ((8, -14), "left")
+        # Over the line there is room to the left, because the curve rises; below it, to the right.
+        above = entry["ours"] and x > 3 * mine[0][0] and mine.index((x, y)) % 2 == 0
+        place, side = ((-5, 9), "right") if above else ((8, -14), "left")
         axes.annotate(f"{name}  {y:.2f}", (x, y), place, textcoords="offset points", size=9, ha=side)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
@@ -46,14 +47,18 @@ def draw(entries: list[dict[str, Any]], about: str) -> Figure:
 
 
 def main() -> None:
-    source, target = sys.argv[1:]
-    report = json.loads(Path(source).read_text())
-    machine = report["hardware"]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy_chart", description=__doc__)
+    parser.add_argument("reports", nargs="+", type=Path, help="what benchmarks accuracy --json has printed")
+    parser.add_argument("picture", type=Path, help="the PNG file to write")
+    given = parser.parse_args()
+    reports = [json.loads(source.read_text()) for source in given.reports]
+    machine = reports[0]["hardware"]
     about = f"linclass (dots) and what one writes by hand (squares); {machine['processor']}"
     with themed("light"):
-        figure = draw([entry for group in report["groups"] for entry in group["entries"]], about)
-        Path(target).write_bytes(render(figure, "png"))
-    print(target)
+        groups = [group for report in reports for group in report["groups"]]
+        figure = draw([entry for group in groups for entry in group["entries"]], about)
+        given.picture.write_bytes(render(figure, "png"))
+    print(given.picture)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def cifar_archive() -> Path:
 
 
 def pytest_runtest_logreport(report):
-    # Where processes share the tests, each tells, and then the one that started them once more: that one counts.
+    # Where processes share the tests, each tells, and then the one that started them: that one counts.
     started_them = "PYTEST_XDIST_WORKER" not in os.environ
     if started_them and report.when == "call" and report.passed and "test_hostile_" in report.nodeid:
         tried("hostile input")
