@@ -18,6 +18,7 @@ from linclass_cli.jit import kernel
 from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.memory import require
 from linclass_cli.model import Model
+from linclass_cli.on_disk import OnDisk
 from linclass_cli.runs import Run, load_model, load_run
 from linclass_cli.store import Features, feature_bytes
 from linclass_cli.threads import Spans, in_chunks
@@ -82,7 +83,7 @@ def _score_rows(rows: Array, weight: Array, bias: Array, scores: Array) -> None:
             scores[i, c] = score
 
 
-def linear_scores(model: Model, X: Array) -> Array:
+def linear_scores(model: Model, X: Array | OnDisk) -> Array:
     """((X - mean) * factor) W' + bias, float32 (n, k), of features X (n, d): each row's to the last bit the
     same, whatever the others are.
 

@@ -28,6 +28,7 @@ from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError
 from linclass_cli.feature_header import (
     DTYPES,
+    FEATURES,
     HEADER,
     PARTS,
     damaged,
@@ -36,6 +37,8 @@ from linclass_cli.feature_header import (
     place_dtype,
     stored_dtype,
 )
+from linclass_cli.memory import stays_on_disk
+from linclass_cli.on_disk import OnDisk
 from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.threads import available
 
@@ -48,9 +51,12 @@ _LEARNED = "learned/"
 
 @dataclass(frozen=True)
 class Block:
-    """One part's features X float32 or float16 (n, d) and labels y int64 (n,), mapped from the file."""
+    """One part's features X float32 or float16 (n, d) and labels y int64 (n,).
 
-    X: Array
+    They are mapped from the file; or, where they are larger than memory, X stays there and y is a copy.
+    """
+
+    X: Array | OnDisk
     y: Array
 
 
@@ -153,12 +159,16 @@ def load_features(path: Path, meta: dict[str, Any]) -> Features:
 def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     """Verify a feature file and map its arrays; ``meta``, where it is known, is for the advice in errors.
 
+    What does not fit into memory (`memory.stays_on_disk`) is verified, too, and stays in the file.
     Raises IntegrityError, or ResourceError where the file cannot be read.
     """
+    pages: Array | OnDisk
     try:
-        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
         check_regular(path)
-        pages = np.memmap(path, np.uint8, "c")
+        size = path.stat().st_size
+        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
+        on_disk = stays_on_disk(size)
+        pages = OnDisk(path, 0, (size,), np.uint8) if on_disk else np.memmap(path, np.uint8, "c")
     except ValueError:
         raise damaged(path, "the file is empty", meta) from None
     except OSError as error:
@@ -168,7 +178,9 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     found = _digest_behind_header(pages)
     if found != header["digest"]:
         raise damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
-    views = {name: _view(pages, place) for name, place in header["places"].items()}
+    views: dict[str, Any] = {name: _view(pages, place) for name, place in header["places"].items()}
+    if isinstance(pages, OnDisk):
+        views = {name: view if name in FEATURES else view[:] for name, view in views.items()}
     train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in PARTS)
     learned = {name.removeprefix(_LEARNED): view for name, view in views.items() if name.startswith(_LEARNED)}
     return Features(train, test, make_key(header["meta"]), header["meta"], path, learned)
@@ -241,16 +253,18 @@ def _write_header(pages: np.memmap[Any, Any], meta: dict[str, Any], places: dict
     pages.flush()
 
 
-def _view(pages: Array, place: dict[str, Any]) -> Array:
-    """The features or labels at a place of the file, as a plain array over its pages."""
+def _view(pages: Array | OnDisk, place: dict[str, Any]) -> Any:
+    """The features or labels at a place of the file, as a plain array over its pages, or one on the disk."""
     kind = place_dtype(place) if len(place["shape"]) == 2 else "int64"
     dtype = np.dtype(kind).newbyteorder("<")
+    if isinstance(pages, OnDisk):
+        return OnDisk(pages.path, place["offset"], place["shape"], dtype)
     length = math.prod(place["shape"]) * dtype.itemsize
     whole = np.asarray(pages)
     return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])
 
 
-def _digest_behind_header(pages: Array) -> str:
+def _digest_behind_header(pages: Array | OnDisk) -> str:
     """sha256 over the sha256 digests of the 8 MiB chunks behind the header, taken by several threads."""
 
     def chunk(start: int) -> bytes:
