@@ -44,7 +44,7 @@ class OnDisk:
     def __init__(self, path: Path, offset: int, shape: Sequence[int], dtype: Any) -> None:
         self.path, self.offset, self.shape = path, offset, tuple(shape)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self.width: int = math.prod(self.shape[1:]) * self.dtype.itemsize  # bytes of a row
+        self.width = row_bytes(self)
         self._file = open_regular(path)  # what has the name later is another file
         weakref.finalize(self, self._file.close)
 
@@ -79,11 +79,9 @@ class OnDisk:
         if columns.indices(self.shape[1])[:2] != (0, self.shape[1]):
             return self._columns(rows, columns)
         out = self.empty(len(rows))
-        most = max(1, PIECE_BYTES // max(1, self.width))
-        for start in range(0, len(rows), most):
-            some = rows[start : start + most]
-            buffer = self.empty(_room(self, some))
-            np.take(buffer, self.gather(some, buffer), axis=0, out=out[start : start + len(some)])
+        for start, stop in spans(self, 0, len(rows)):
+            buffer = self.empty(_room(self, rows[start:stop]))
+            np.take(buffer, self.gather(rows[start:stop], buffer), axis=0, out=out[start:stop])
         return out
 
     def _columns(self, rows: Array, columns: slice) -> Array:
@@ -126,6 +124,34 @@ class OnDisk:
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             at, size = self.offset + start * self.width, length * self.width
             os.posix_fadvise(self._file.fileno(), at, size, os.POSIX_FADV_WILLNEED)
+
+
+class NewRows(OnDisk):
+    """Rows that are being written: ``X[a:b] = values`` puts them into the file by ``write(bytes, place)``."""
+
+    def __init__(
+        self, path: Path, offset: int, shape: Sequence[int], dtype: Any, write: Callable[[Any, int], None]
+    ) -> None:
+        super().__init__(path, offset, shape, dtype)
+        self._write = write
+
+    def __setitem__(self, which: slice, values: Array) -> None:
+        start, stop, _ = which.indices(len(self))
+        # As arrays do, it takes one value, or row, for all.
+        rows = np.ascontiguousarray(np.broadcast_to(values, (stop - start, *self.shape[1:])), self.dtype)
+        if rows.size:
+            self._write(rows.reshape(-1).view(np.uint8), self.offset + start * self.width)
+
+
+def spans(X: Array | OnDisk, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Rows ``start`` to ``stop``, a buffer's at a time."""
+    most = max(1, PIECE_BYTES // max(1, row_bytes(X)))
+    for first in range(start, stop, most):
+        yield first, min(first + most, stop)
+
+
+def row_bytes(X: Array | OnDisk) -> int:
+    return math.prod(X.shape[1:]) * int(X.dtype.itemsize)
 
 
 def read_bytes(file: int, path: Path, at: int, out: Array) -> None:
@@ -218,14 +244,14 @@ def shuffled(X: Array | OnDisk, rows: Array, batch: int) -> Iterator[tuple[Array
     what = f"a batch of {batch:,} images"
     most = buffer_bytes(2 * X.width * batch, 2 * PIECE_BYTES, what=what, less="--batch-size")
     count = max(1, most // 2 // max(1, X.width) // batch) * batch
-    spans = [slice(start, min(start + count, len(rows))) for start in range(0, len(rows), count)]
+    parts = [slice(start, min(start + count, len(rows))) for start in range(0, len(rows), count)]
 
     def read(at: slice, buffer: Array) -> tuple[Array, Array, slice]:
         return buffer, X.gather(rows[at], buffer), at
 
     # In ascending order, as of a single batch, what lies between rows is read along.
-    room = max(_room(X, rows[at]) for at in spans)
-    yield from _ahead((partial(read, at) for at in spans), lambda: X.empty(room))
+    room = max(_room(X, rows[at]) for at in parts)
+    yield from _ahead((partial(read, at) for at in parts), lambda: X.empty(room))
 
 
 def _ahead(jobs: Iterator[Callable[[Array], T]], make: Callable[[], Array]) -> Iterator[T]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from linclass_cli.config import Config
 from linclass_cli.data.info import DatasetInfo
 from linclass_cli.memory import require
-from linclass_cli.store import feature_bytes
 
 _SECOND_ORDER = {"newton", "smoothed"}
 # Of more features than MOST_EIGEN the Gram matrix (gram.py) is factorised: an eigendecomposition would take
@@ -20,10 +19,10 @@ def require_fit(info: DatasetInfo, d: int, config: Config, kind: str) -> None:
     folds = config.cv.folds if kind == "cv" else 1
     rows = info.n_train if kind == "cv" else round(info.n_train * (1 - config.split.val_fraction))
     held = fit_bytes(rows, d, len(info.classes), config.solver_name, folds)
-    n = info.n_train + info.n_test
-    mapped = {"features": feature_bytes(n, d, config.feature.store_dtype)}
     less = ", or --solver lbfgs, which needs no products" if _PRODUCTS in held else ""
-    require(f"{kind} on {config.feature.name} of {info.name}", held, mapped, less)
+    if kind == "cv":
+        less += ", or fewer --folds"
+    require(f"{kind} on {config.feature.name} of {info.name}", held, less=less)
 
 
 def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, int]:
