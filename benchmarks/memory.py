@@ -3,11 +3,11 @@
 The features are made so that the optimum is known: with H a Hadamard matrix, d a power of two, an image of
 group j has the features H[j], and every group has as many images of the classes j, j + 1, … as ``SHARES``
 say. In W H the objective falls apart into one problem of k scores for each group, all alike but for a shift,
-whose biases are zero by symmetry: the optimum is that of k numbers, found to the last digit. One more feature,
-the same for all groups of a turn, tells the turns apart; by the same symmetry its weights are zero.
+whose biases are zero by symmetry: the optimum is that of k numbers, found to the last digit. One more
+feature, the same for all groups of a turn, tells the turns apart; by symmetry its weights are zero.
 
-The limit is of address space (``ulimit -v``), which counts everything; beside it ``--memory`` says the same to
-linclass. Only the import has none. Needs four times the size of the features of disk.
+The limit is of address space (``ulimit -v``), which counts everything; beside it ``--memory`` says the same
+to linclass. Only the import has none. Needs four times the size of the features of disk.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def hadamard(d: int) -> Array:
 def optimum() -> float:
     """The least of mean(loss) + l2/2 ||W||^2 over all images, by Newton's method on one group's scores.
 
-    ||W||^2 is the sum over the d groups of ||W H[j]||^2 / d, so each adds 1/d of (cross entropy + l2/2 ||s||^2).
+    ||W||^2 is the sum over the d groups of ||W H[j]||^2 / d: each adds 1/d of cross entropy + l2/2 ||s||^2.
     """
     shares, s = np.array(SHARES) / sum(SHARES), np.zeros(K)
     for _ in range(100):

@@ -60,12 +60,18 @@ def require(
             raise ResourceError(f"{_lacking(what, left, parts)}, {advice}")
 
 
-def _lacking(what: str, left: Left, parts: Mapping[str, int]) -> str:
+def require_given(what: str, held: Mapping[str, int], less: str = "") -> None:
+    """Raise ResourceError where ``what`` may take more than ``--memory`` leaves; held: at the most."""
+    left, parts = given(), {**held, "work": _WORK}
+    if left is not None and sum(parts.values()) > left.bytes:
+        advice = f"or take fewer images or a smaller feature{less}"
+        raise ResourceError(f"{_lacking(what, left, parts, 'may take')}, {advice}")
+
+
+def _lacking(what: str, left: Left, parts: Mapping[str, int], takes: str = "takes at least") -> str:
     shown = ", ".join(f"{name} {size(count)}" for name, count in parts.items() if count >= 10**6)
     total, there = size(sum(parts.values())), size(max(0, left.bytes))
-    return (
-        f"{what} takes at least {total} of memory ({shown}), and {there} are left {left.where}: {left.mend}"
-    )
+    return f"{what} {takes} {total} of memory ({shown}), and {there} are left {left.where}: {left.mend}"
 
 
 @contextlib.contextmanager
@@ -104,7 +110,8 @@ def stays_on_disk(count: int) -> bool:
 
 
 def _half(left: Left | None) -> Left | None:
-    return left and replace(left, bytes=left.bytes // 2)
+    """Half of what is left when all libraries are there."""
+    return left and replace(left, bytes=(left.bytes - sum(_to_come().values())) // 2)
 
 
 def buffer_bytes(least: int, most: int, sharing: int = 1, what: str = "", less: str = "") -> int:

@@ -37,7 +37,7 @@ _PANELS = {
 _COMMON = "Every command takes"
 # The modules of commands that load less, or more, than the others.
 _WITHOUT_NUMPY = {"config", "runs", "doctor"}
-_WITH_KERNELS = {"extract", "train", "cv", "predict", "demo", "warmup", "gradcheck"}
+_WITH_KERNELS = {"extract", "train", "cv", "evaluate", "predict", "demo", "warmup", "gradcheck"}
 COMMON_FLAGS = ("--cache-dir", "--threads", "--config", "--preset", "--json", "--quiet")
 
 

@@ -27,7 +27,7 @@ from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.objective import Part, Value, kernel_weights
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_PER_FEATURE, FIRST_ROWS
-from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block, tile_rows
+from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, step_rows, sum_block
 from linclass_cli.on_disk import OnDisk, pieces
 from linclass_cli.threads import Spans, in_chunks
 
@@ -199,7 +199,7 @@ class FoldProblems:
                 for one in begun:
                     next(one)
                 wanted = [blocks[t][0] for t in own]
-                step = tile_rows(self.shape[2])
+                step = step_rows(self.shape[2])
                 for i, X, rows, at in pieces(self.X, [self.at[rows] for rows in wanted], step):
                     begun[i].send(_Piece(X, rows, wanted[i][at], at.start))
                 for one in begun:

@@ -23,9 +23,9 @@ from linclass_cli.learn.tiles import (
     count_blocks,
     curvature_block,
     hessian_block,
+    step_rows,
     sum_block,
     take_rows,
-    tile_rows,
 )
 from linclass_cli.on_disk import OnDisk, pieces
 from linclass_cli.threads import Spans, in_chunks
@@ -232,7 +232,7 @@ def _pass(
 def _pieces(part: Part, t: int, blocks: int) -> Iterator[tuple[Array, Array, slice]]:
     """Block t of the part, as kernels take it: features, rows of them, and which of the part they are."""
     first, last = part.m * t // blocks, part.m * (t + 1) // blocks
-    for _, X, rows, at in pieces(part.X, [part.rows[first:last]], tile_rows(part.d)):
+    for _, X, rows, at in pieces(part.X, [part.rows[first:last]], step_rows(part.d)):
         yield for_kernels(X), rows, slice(first + at.start, first + at.stop)
 
 

@@ -17,6 +17,8 @@ A pass serves P problems that share their rows as well as one: their weights sta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from linclass_cli.halves import for_kernels, widened
@@ -42,6 +44,10 @@ PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
 def tile_rows(d: int) -> int:
     """Rows of a tile: a multiple of 8, from 8 to 64."""
     return max(8, min(64, TILE_VALUES // max(d, 1) // 8 * 8))
+
+
+# The same for those who are no kernels: they would have it compiled, in every process.
+step_rows: Callable[[int], int] = getattr(tile_rows, "__wrapped__", tile_rows)
 
 
 @kernel(inner=True)
