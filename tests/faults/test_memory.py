@@ -132,9 +132,9 @@ def test_what_surely_does_not_fit_is_said_before_the_work(tmp_path, made):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """Imported vectors, 154 MB of them: rows enough for many pieces."""
+    """Imported vectors, 205 MB of them: rows enough for many pieces."""
     folder, rng = tmp_path_factory.mktemp("large"), np.random.default_rng(0)
-    n, d = 60_000, 640
+    n, d = 80_000, 640
     X = rng.random((n, d), np.float32)
     np.save(folder / "X.npy", X)
     np.save(folder / "y.npy", (X[:, :3].sum(axis=1) + rng.normal(0, 0.2, n) > 1.5).astype(np.int64))
@@ -162,19 +162,19 @@ FITS = (
 
 def test_features_larger_than_memory_give_the_same_bits(large):
     """Under a limit that leaves less than their size: features, models, and what is said of them."""
-    made = answers(large, "extract", "--data", "large", mega=490)
+    made = answers(large, "extract", "--data", "large", mega=560)
     file = next((large / "cache/features").glob("large-*.h5"))
     content = file.read_bytes()
     assert answers(large, "extract", "--data", "large", "--force") == made
     assert file.read_bytes() == content
     for fit in FITS:
         there = answers(large, *fit)  # first: compiling would take more than the limit
-        assert answers(large, *fit, mega=490) == there, fit
+        assert answers(large, *fit, mega=560) == there, fit
     there = answers(large, "evaluate", "run1")
-    assert answers(large, "evaluate", "run1", mega=490) == there
-    predicted = run(large, "predict", "run1", "X.npy", "--memory", "490M", before=limited(490))
+    assert answers(large, "evaluate", "run1", mega=560) == there
+    predicted = run(large, "predict", "run1", "X.npy", "--memory", "560M", before=limited(560))
     assert predicted == run(large, "predict", "run1", "X.npy")
-    assert predicted[1].count("\n") == 60_001
+    assert predicted[1].count("\n") == 80_001
 
 
 @pytest.mark.slow_faults
