@@ -14,8 +14,8 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +47,11 @@ class OnDisk:
         self.width = row_bytes(self)
         self._file = open_regular(path)  # what has the name later is another file
         weakref.finalize(self, self._file.close)
+
+    @cached_property
+    def piece(self) -> int:
+        """Rows of a buffer, by the memory that there is."""
+        return max(1, buffer_bytes(2 * self.width, 2 * PIECE_BYTES, in_force()) // 2 // max(1, self.width))
 
     @property
     def ndim(self) -> int:
@@ -192,7 +197,7 @@ def pieces(
         return rows, X.gather(rows, buffer), buffer
 
     jobs = (partial(read, rows) for rows in np.split(wanted, starts[1:]))
-    for rows, local, buffer in _ahead(jobs, lambda: X.empty(room)):
+    for rows, local, buffer in _ahead(jobs, X, room):
         for i, (block, tile) in enumerate(zip(blocks, tiles, strict=True)):
             stop = int(np.searchsorted(block, rows[-1], "right"))
             if stop == tile.stop:
@@ -251,26 +256,50 @@ def shuffled(X: Array | OnDisk, rows: Array, batch: int) -> Iterator[tuple[Array
 
     # In ascending order, as of a single batch, what lies between rows is read along.
     room = max(_room(X, rows[at]) for at in parts)
-    yield from _ahead((partial(read, at) for at in parts), lambda: X.empty(room))
+    yield from _ahead((partial(read, at) for at in parts), X, room)
 
 
-def _ahead(jobs: Iterator[Callable[[Array], T]], make: Callable[[], Array]) -> Iterator[T]:
-    """What the jobs make of two buffers, in turns: each is begun before the one before it is worked on."""
-    buffers = make(), make()
-    with ThreadPoolExecutor(1, thread_name_prefix="linclass-read") as pool:
-        reading: Future[T] | None = None
+class _Reader:
+    """A thread that reads, and two buffers: kept for the next block, as new memory costs time to be had."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="linclass-read")
+        self.rooms = [np.empty(0, np.uint8)] * 2
+
+    def buffers(self, X: OnDisk, rows: int) -> list[Array]:
+        size = rows * X.width
+        if self.rooms[0].nbytes < size or self.rooms[0].nbytes > max(size, 2 * PIECE_BYTES):
+            self.rooms.clear()
+            self.rooms = [np.empty(size, np.uint8) for _ in range(2)]
+        return [room[:size].view(X.dtype).reshape(rows, *X.shape[1:]) for room in self.rooms]
+
+
+_idle: list[_Reader] = []  # as many as there were at once
+
+
+def _ahead(jobs: Iterator[Callable[[Array], T]], X: OnDisk, rows: int) -> Iterator[T]:
+    """What the jobs make of two buffers of so many rows, each begun before the one before it is worked on."""
+    reader = _idle.pop() if _idle else _Reader()
+    buffers = reader.buffers(X, rows)
+    reading: Future[T] | None = None
+    following: Future[T] | None = None
+    try:
         for i, job in enumerate(jobs):
-            following = pool.submit(job, buffers[i % 2])
+            following = reader.pool.submit(job, buffers[i % 2])
             if reading is not None:
                 yield reading.result()
             reading = following
         if reading is not None:
             yield reading.result()
+    finally:
+        if following is not None and not following.cancel():
+            wait([following])  # it fills a buffer that somebody else gets
+        _idle.append(reader)
 
 
 def _cut(X: OnDisk, rows: Array) -> tuple[list[int], int]:
     """Where pieces of ascending rows begin, and the rows that a buffer has room for."""
-    room = max(1, buffer_bytes(2 * X.width, 2 * PIECE_BYTES, in_force()) // 2 // max(1, X.width))
+    room = X.piece
     ends = np.cumsum(_steps(X, rows))  # rows of a buffer up to each one, if there were no pieces
     starts = [0]
     while True:
