@@ -199,6 +199,20 @@ def new_file(path: Path, size: int = 0) -> Iterator[Callable[[bytes | memoryview
         file.truncate()
 
 
+@contextlib.contextmanager
+def filling(path: Path) -> Iterator[Callable[[Any, int], None]]:
+    """Yield ``write(content, at)``, which fills a file that has its length already, and no name."""
+    with path.open("r+b", buffering=0) as file:
+
+        def write(content: Any, at: int) -> None:
+            left = memoryview(content).cast("B")
+            while len(left):
+                done = os.pwrite(file.fileno(), left, at)
+                left, at = left[done:], at + done
+
+        yield write
+
+
 def append(path: Path, at: int, content: bytes) -> None:
     """Write behind the first ``at`` bytes of a file, created if need be, and flush it; what was there goes.
 

@@ -247,6 +247,14 @@ class Config(Section):
         pattern=r"^[^\x00]+$",
     )
     threads: int = setting(0, "threads; 0: one a core. Results do not depend on it", ge=0, le=1024)
+    memory: str = setting(
+        "",
+        "memory to keep to, as 4G: features beyond it stay on the disk. Results do not depend on it",
+        metavar="SIZE",
+        max_length=20,
+        pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})?[KMGT])?$",
+        words="a size as 4G or 500M",
+    )
     seed: int = setting(0, "seed of splits, starts and orders", ge=0, le=2**63 - 1)
     data: DataConfig = DataConfig()
     feature: FeatureConfig = FeatureConfig()
@@ -271,7 +279,7 @@ class Config(Section):
         return {"feature": self.feature.name, "solver": self.solver_name}.get(section)
 
     def record(self) -> dict[str, Any]:
-        """What decides the result, as JSON-able values: no folder, no threads, nothing that has no effect."""
+        """What decides the result, as JSON-able values: nothing that has no effect on it."""
         return {
             "seed": self.seed,
             "data": dataclasses.asdict(self.data),

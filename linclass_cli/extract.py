@@ -20,7 +20,7 @@ from linclass_cli.data.registry import DATASETS
 from linclass_cli.digest import digest
 from linclass_cli.errors import InputError
 from linclass_cli.feature_check import check_features
-from linclass_cli.feature_header import describe_feature, stored_dtype
+from linclass_cli.feature_header import describe_feature
 from linclass_cli.features import (
     Extractor,
     describe_extractor,
@@ -30,15 +30,15 @@ from linclass_cli.features import (
     make_extractor,
     parts_of,
 )
-from linclass_cli.halves import store
+from linclass_cli.halves import as_stored
 from linclass_cli.locks import holding, lock_path
-from linclass_cli.memory import require
+from linclass_cli.memory import buffer_bytes, require
+from linclass_cli.on_disk import NewRows
 from linclass_cli.partial import Partial, partial_folder
 from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.store import (
     Array,
     Features,
-    feature_bytes,
     feature_path,
     load_features,
     make_key,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from linclass_cli.data.readers import Split
 
 BATCH = 2048  # images between two reports of progress
-_BATCH_BYTES = 64 << 20  # of float32 features, at most, that wait to be stored as float16
+_BATCH_BYTES = 64 << 20  # of float32 features, at most, that wait to be stored
 
 Advance = Callable[[int, int], None]
 Notice = Callable[[str], None]
@@ -143,18 +143,18 @@ def extract(
 
 
 def _require_memory(plan: Plan, d: int) -> None:
-    """Raise ResourceError where images and features surely do not fit."""
+    """Raise ResourceError where images surely do not fit."""
     info = plan.info
     n = info.n_train + info.n_test
-    images = n * math.prod(info.image_shape) * (4 if info.kind == "vectors" else 1)
-    features = {"features": feature_bytes(n, d, stored_dtype(plan.meta))}
-    name = "vectors" if info.kind == "vectors" else "images"
     what = f"extracting {plan.extractor.name} of {info.name}"
-    # The images of known datasets are put together in memory; imported ones are pages of their files.
+    held = {"labels": 2 * 8 * n, "a batch": 4 * d}
+    images = {"images": n * math.prod(info.image_shape)}
+    # The images of known datasets are put together in memory; imported ones are pages of their files. Vectors
+    # are read when they are wanted, if need be, and features written as they come.
     if info.name in DATASETS:
-        require(what, {name: images}, features)
+        require(what, {**held, **images})
     else:
-        require(what, {}, {name: images, **features})
+        require(what, held, images if info.kind == "images" else {})
 
 
 def _cached(plan: Plan, began: float) -> Extracted:
@@ -163,7 +163,7 @@ def _cached(plan: Plan, began: float) -> Extracted:
 
 
 # Fills a part's features and labels: (part, X, y).
-Fill = Callable[[str, Array, Array], None]
+Fill = Callable[[str, NewRows, Array], None]
 
 
 def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[str, int]]:
@@ -173,11 +173,11 @@ def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[s
     _, parts = load_imported(plan.info.name, config.cache)
     sizes = {part: len(labels) for part, (_, labels) in parts.items()}
 
-    def fill(part: str, X: Array, y: Array) -> None:
+    def fill(part: str, X: NewRows, y: Array) -> None:
         vectors, y[:] = parts[part]
         batch = _batch(X)
         for start in range(0, len(X), batch):
-            store(vectors[start : start + batch], X[start : start + batch], part, start)
+            X[start : start + batch] = as_stored(vectors[start : start + batch], X.dtype.name, part, start)
         advance(sum(sizes.values()) if part == "test" else sizes["train"], sum(sizes.values()))
 
     return fill, sizes
@@ -194,7 +194,7 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         discard(folder)
     kept = Partial(folder, lambda: _key_of_values(plan, extractor))
 
-    def fill(part: str, X: Array, y: Array) -> None:
+    def fill(part: str, X: NewRows, y: Array) -> None:
         nonlocal done, computed
         y[:] = images[part].labels
         missing = kept.take(part, X)
@@ -202,10 +202,13 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         if missing and computed == 0 and done > 0:
             notice(f"going on where an extraction stopped: {done:,} of {total:,} images are done")
         batch = _batch(X)
+        values = np.empty((min(batch, len(X)) if missing else 0, X.shape[1]), np.float32)
         for first, last in missing:
             for start in range(first, last, batch):
                 stop = min(start + batch, last)
-                _fill_rows(extractor, images[part].images, part, X, start, stop)
+                some = values[: stop - start]
+                extractor(images[part].images[start:stop], some)
+                X[start:stop] = as_stored(some, X.dtype.name, part, start)
                 kept.add(part, X, start, stop)
                 done, computed = done + stop - start, computed + stop - start
                 advance(done, total)
@@ -220,21 +223,9 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
     return computed
 
 
-def _batch(X: Array) -> int:
+def _batch(X: NewRows) -> int:
     """Rows of X (n, d) that are computed at a time."""
-    if X.dtype == np.float32:
-        return BATCH
-    return max(1, min(BATCH, _BATCH_BYTES // (4 * int(X.shape[1]))))
-
-
-def _fill_rows(extractor: Extractor, images: Array, part: str, X: Array, start: int, stop: int) -> None:
-    """The features of some images into the same rows of X: straight, or, for float16, through float32."""
-    if X.dtype == np.float32:
-        extractor(images[start:stop], X[start:stop])
-        return
-    values = np.empty((stop - start, X.shape[1]), np.float32)
-    extractor(images[start:stop], values)
-    store(values, X[start:stop], part, start)
+    return max(1, min(BATCH, buffer_bytes(4 * X.shape[1], _BATCH_BYTES) // (4 * X.shape[1])))
 
 
 def _key_of_values(plan: Plan, extractor: Extractor) -> str:

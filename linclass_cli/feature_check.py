@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linclass_cli.feature_header import damaged
 from linclass_cli.halves import all_finite
+from linclass_cli.on_disk import OnDisk
 from linclass_cli.store import Array, Features
 from linclass_cli.threads import Spans, in_chunks
 
@@ -23,7 +24,7 @@ def check_features(features: Features, sizes: dict[str, int], d: int, classes: i
             raise damaged(features.path, "it holds NaN or infinity", features.meta)
 
 
-def _is_finite(X: Array) -> bool:
+def _is_finite(X: Array | OnDisk) -> bool:
     """Whether all values are, at the speed of memory."""
     wrong: list[int] = []
 

@@ -20,7 +20,7 @@ from linclass_cli.features import make_extractor
 
 HEADER = 8192  # bytes: a power of two, as HDF5 wants
 PARTS = ("train", "test")
-_STORED = tuple(f"{part}/features" for part in PARTS)
+FEATURES = tuple(f"{part}/features" for part in PARTS)
 _MAGIC = b"linclass features 1 sha256 "
 _LINE = len(_MAGIC) + 64 + 1
 DTYPES = {"float32": 4, "float16": 2}  # what features are stored as, and its bytes
@@ -60,7 +60,7 @@ def parse_header(path: Path, header: bytes, size: int, meta: dict[str, Any] | No
         for name, place in parsed["places"].items():
             numbers = [*place["shape"], place["offset"]]
             item, dims = (8, 1) if name.endswith("/labels") else (DTYPES[place_dtype(place)], 2)
-            if place_dtype(place) != (stored if name in _STORED else "float32"):
+            if place_dtype(place) != (stored if name in FEATURES else "float32"):
                 raise ValueError
             sound = all(type(x) is int and 0 <= x <= size for x in numbers) and len(place["shape"]) == dims
             if not sound:

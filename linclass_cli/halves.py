@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.errors import InputError
+from linclass_cli.on_disk import OnDisk
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -19,7 +20,7 @@ LARGEST = float(np.finfo(np.float16).max)
 _EXPONENT = 0x7C00  # all of its bits are set in infinities and NaNs
 
 
-def work_dtype(X: Array) -> np.dtype[Any]:
+def work_dtype(X: Array | OnDisk) -> np.dtype[Any]:
     """What is computed in on features X: float32 for float16, else their own dtype."""
     return np.dtype(np.float32) if X.dtype == np.float16 else X.dtype
 
@@ -44,24 +45,17 @@ def all_finite(X: Array) -> bool:
 
 
 def as_stored(values: Array, dtype: str, what: str, first: int) -> Array:
-    """Features float32 (n, d) as the store would keep them; see :func:`store`."""
-    if dtype == "float32":
-        return values
-    kept = np.empty(values.shape, dtype)
-    store(values, kept, what, first)
-    return kept
-
-
-def store(values: Array, out: Array, what: str, first: int) -> None:
-    """Write values float32 (n, d) to out float32 or float16 (n, d), rounded to the nearest, ties to even.
+    """Features float32 (n, d) as the store keeps them: float16 rounded to the nearest, ties to even.
 
     ``what``, first: of which part they are, and their first row, for people. Raises InputError where a number
     is beyond float16.
     """
+    if dtype == "float32":
+        return values
     with np.errstate(over="ignore"):
-        out[:] = values
-    if out.dtype != np.float16 or all_finite(out):
-        return
+        out = values.astype(dtype)
+    if all_finite(out):
+        return out
     beyond = np.argwhere(np.isinf(out) & np.isfinite(values))
     if len(beyond):
         row, column = beyond[0]
@@ -69,3 +63,4 @@ def store(values: Array, out: Array, what: str, first: int) -> None:
             f"feature {column} of row {first + row} of the {what} part is {values[row, column]:g}, and "
             f"float16 ends at {LARGEST:g}: take --store-dtype float32"
         )
+    return out

@@ -14,7 +14,8 @@ import os
 import resource
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +29,10 @@ _WORK = 7_000_000
 _SIGNS = ("allocate memory", "failed to map segment", "start new thread", "load shared object", "bad_alloc")
 _awaited: dict[str, int] = {}  # modules that will be loaded, and the bytes of their libraries
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's mallopt
+_given: ContextVar[str] = ContextVar("memory", default="")  # --memory, as in 4G
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# Of what is left, the part that buffers may take: the rest is for what nobody has estimated.
+_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -49,18 +54,78 @@ def require(
     """
     held = {**held, "work": _WORK}
     everything = {**_to_come(), **(mapped or {}), **held}
-    for left, parts in ((address_space(), everything), (physical(), held)):
+    for left, parts in ((address_space(), everything), (physical(), held), (given(), held)):
         if left is not None and sum(parts.values()) > left.bytes:
             advice = f"or take fewer images or a smaller feature{less}"
             raise ResourceError(f"{_lacking(what, left, parts)}, {advice}")
 
 
-def _lacking(what: str, left: Left, parts: Mapping[str, int]) -> str:
+def require_given(what: str, held: Mapping[str, int], less: str = "") -> None:
+    """Raise ResourceError where ``what`` may take more than ``--memory`` leaves; held: at the most."""
+    left, parts = given(), {**held, "work": _WORK}
+    if left is not None and sum(parts.values()) > left.bytes:
+        advice = f"or take fewer images or a smaller feature{less}"
+        raise ResourceError(f"{_lacking(what, left, parts, 'may take')}, {advice}")
+
+
+def _lacking(what: str, left: Left, parts: Mapping[str, int], takes: str = "takes at least") -> str:
     shown = ", ".join(f"{name} {size(count)}" for name, count in parts.items() if count >= 10**6)
     total, there = size(sum(parts.values())), size(max(0, left.bytes))
-    return (
-        f"{what} takes at least {total} of memory ({shown}), and {there} are left {left.where}: {left.mend}"
-    )
+    return f"{what} {takes} {total} of memory ({shown}), and {there} are left {left.where}: {left.mend}"
+
+
+@contextlib.contextmanager
+def use_memory(size: str) -> Iterator[None]:
+    """Keep to ``--memory`` (as in 4G, or empty for no limit but those of the system) in the block."""
+    token = _given.set(size)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def given() -> Left | None:
+    """What ``--memory`` leaves to this process, which holds something already; None without that limit."""
+    size = _given.get()
+    if not size:
+        return None
+    limit = int(float(size[:-1]) * _UNITS[size[-1]])
+    return Left(limit - resident(), f"of --memory {size}", "raise that limit")
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory; 0 where nobody says."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
+
+
+def stays_on_disk(count: int) -> bool:
+    """Whether so many bytes of a file are to be read when they are wanted, and not to be mapped.
+
+    So it is where a map would take more than half of what a limit leaves, or its pages more than there is.
+    """
+    lefts = (*(_half(left) for left in (address_space(), given())), physical())
+    return any(left is not None and count > left.bytes for left in lefts)
+
+
+def _half(left: Left | None) -> Left | None:
+    """Half of what is left when all libraries are there."""
+    return left and replace(left, bytes=(left.bytes - sum(_to_come().values())) // 2)
+
+
+def buffer_bytes(least: int, most: int, sharing: int = 1, what: str = "", less: str = "") -> int:
+    """How large a buffer may be: between ``least`` and ``most`` bytes, by what there is for ``sharing`` such.
+
+    Raises ResourceError where not even ``least`` is left for ``what``, and ``less`` would make smaller.
+    """
+    lefts = [left for left in (address_space(), physical(), given()) if left is not None]
+    scarce = min(lefts, key=lambda left: left.bytes, default=None)
+    if scarce is None:
+        return max(least, most)
+    if what and least > scarce.bytes:
+        raise ResourceError(f"{_lacking(what, scarce, {'a buffer': least})}, or take a smaller {less}")
+    return max(least, min(most, scarce.bytes // (_SHARE * sharing)))
 
 
 def spilling(mapped: int) -> str:

@@ -23,8 +23,8 @@ import numpy as np
 
 from linclass_cli.atomic import discard, new_file, replacing
 from linclass_cli.errors import InputError, ResourceError
+from linclass_cli.on_disk import Array, NewRows, row_bytes, spans
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Span = tuple[int, int]
 
 SECONDS = 2.0  # of work at least before it is kept: short extractions write nothing
@@ -57,7 +57,7 @@ class Partial:
         self.rows = 0  # of blocks that were found or written
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="linclass-partial")
         self._began = self._last = time.monotonic()
-        self._waiting: list[tuple[str, Array, int, int]] = []
+        self._waiting: list[tuple[str, NewRows | Array, int, int]] = []
         self._writing: Future[None] | None = None
         self._full = False
 
@@ -74,8 +74,8 @@ class Partial:
         if over:
             discard(self.folder)
 
-    def take(self, part: str, X: Array) -> list[Span]:
-        """Fill X (n, d), pages of the file, with the rows that are kept; the spans of those that are not."""
+    def take(self, part: str, X: NewRows | Array) -> list[Span]:
+        """Fill X (n, d), rows of the file, with the rows that are kept; the spans of those that are not."""
         there = np.zeros(len(X), np.bool_)
         for name, start, stop, path in blocks(self.folder):
             if name == part and start < stop <= len(X) and not there[start:stop].all():
@@ -84,7 +84,7 @@ class Partial:
         edges = np.flatnonzero(np.diff(there, prepend=True, append=True))
         return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
-    def add(self, part: str, X: Array, start: int, stop: int) -> None:
+    def add(self, part: str, X: NewRows | Array, start: int, stop: int) -> None:
         """Rows ``start`` to ``stop`` of X are done, and will not change: keep them, when it is time."""
         if self._waiting and self._waiting[-1][0] == part and self._waiting[-1][3] == start:
             start = self._waiting.pop()[2]
@@ -96,36 +96,45 @@ class Partial:
             self._writing = self._pool.submit(self._write, self._waiting)
             self._waiting = []
 
-    def _write(self, spans: list[tuple[str, Array, int, int]]) -> None:
-        for part, X, start, stop in spans:
-            line = self._digest(part, X, start, stop).encode() + b"\n"
+    def _write(self, waiting: list[tuple[str, NewRows | Array, int, int]]) -> None:
+        for part, X, start, stop in waiting:
+            digest = self._digest(part, X, start, stop)
+            for first, last in spans(X, start, stop):
+                digest.update(X[first:last].data)
+            line = digest.hexdigest().encode() + b"\n"
             path = self.folder / f"{part}-{start:012}-{stop:012}"
             try:
-                size = len(line) + X[start:stop].nbytes
+                size = len(line) + (stop - start) * row_bytes(X)
                 with replacing(path, size) as temporary, new_file(temporary, size) as write:
                     write(line)
-                    write(X[start:stop].data)
+                    for first, last in spans(X, start, stop):
+                        write(X[first:last].data)
             except ResourceError:
                 self._full = True  # the features themselves have their room: they are not held up
                 return
             self.rows += stop - start
 
-    def _read(self, path: Path, part: str, X: Array, start: int, stop: int) -> bool:
+    def _read(self, path: Path, part: str, X: NewRows | Array, start: int, stop: int) -> bool:
         """Read a block into its rows; whether it is what it should be."""
+        digest = self._digest(part, X, start, stop)
         try:
             with path.open("rb", buffering=0) as file:
                 line = file.read(_LINE)
-                got = file.readinto(X[start:stop].data.cast("B"))
-                whole = got == X[start:stop].nbytes and not file.read(1)
+                for first, last in spans(X, start, stop):
+                    rows = np.empty((last - first, *X.shape[1:]), X.dtype)
+                    if file.readinto(rows.data.cast("B")) != rows.nbytes:
+                        return False
+                    digest.update(rows.data)
+                    X[first:last] = rows
+                whole = not file.read(1)
         except OSError:
             return False
-        return whole and line == self._digest(part, X, start, stop).encode() + b"\n"
+        return whole and line == digest.hexdigest().encode() + b"\n"
 
     @cached_property
     def _key(self) -> str:
         return self._make_key()
 
-    def _digest(self, part: str, X: Array, start: int, stop: int) -> str:
-        what = hashlib.sha256(f"{self._key} {part} {start} {stop} {X.shape[1]}\n".encode())
-        what.update(X[start:stop].data)
-        return what.hexdigest()
+    def _digest(self, part: str, X: NewRows | Array, start: int, stop: int) -> Any:
+        """A sha256 of what the rows are, to be fed with their bytes."""
+        return hashlib.sha256(f"{self._key} {part} {start} {stop} {X.shape[1]}\n".encode())

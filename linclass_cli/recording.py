@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linclass_cli.config import Config
+from linclass_cli.memory import use_memory
 from linclass_cli.show.progress import Advance, follow
 from linclass_cli.signals import at_work
 
@@ -65,7 +66,8 @@ def train(
     from linclass_cli.learn.temperature import check_calibration
 
     check_calibration(config)  # before features are extracted for it
-    return _record("train", fit, config, name, log, resume, each, notice, bar)
+    with use_memory(config.memory):
+        return _record("train", fit, config, name, log, resume, each, notice, bar)
 
 
 def cross_validate(
@@ -83,7 +85,8 @@ def cross_validate(
     from linclass_cli.learn.nested import nested_cross_validate
 
     start = nested_cross_validate if config.cv.nested else plain
-    return _record("cv", start, config, name, log, resume, each, notice, bar)
+    with use_memory(config.memory):
+        return _record("cv", start, config, name, log, resume, each, notice, bar)
 
 
 def _record(

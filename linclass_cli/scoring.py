@@ -18,8 +18,9 @@ from linclass_cli.jit import kernel
 from linclass_cli.learn.tiles import copied_rows
 from linclass_cli.memory import require
 from linclass_cli.model import Model
+from linclass_cli.on_disk import OnDisk
 from linclass_cli.runs import Run, load_model, load_run
-from linclass_cli.store import Features, feature_bytes
+from linclass_cli.store import Features
 from linclass_cli.threads import Spans, in_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -82,7 +83,7 @@ def _score_rows(rows: Array, weight: Array, bias: Array, scores: Array) -> None:
             scores[i, c] = score
 
 
-def linear_scores(model: Model, X: Array) -> Array:
+def linear_scores(model: Model, X: Array | OnDisk) -> Array:
     """((X - mean) * factor) W' + bias, float32 (n, k), of features X (n, d): each row's to the last bit the
     same, whatever the others are.
 
@@ -175,12 +176,11 @@ def _score_images(
 
 
 def _require_memory(config: Config, model: Model, part: str) -> None:
-    """Raise ResourceError where the features and the scores surely do not fit."""
+    """Raise ResourceError where the scores surely do not fit."""
     info = plan_features(config).info
     k, d = model.weight.shape
     n = info.n_train if part == "train" else info.n_test
-    features = {"features": feature_bytes(info.n_train + info.n_test, d, config.feature.store_dtype)}
-    require(f"scoring {info.name}", {"scores": 4 * n * k}, features)
+    require(f"scoring {info.name}", {"scores": 4 * n * k, "rows": 4 * d})
 
 
 def _few(classes: tuple[str, ...]) -> str:

@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.atomic import allocate, replacing, step
+from linclass_cli.atomic import allocate, filling, replacing, step
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError
 from linclass_cli.feature_header import (
     DTYPES,
+    FEATURES,
     HEADER,
     PARTS,
     damaged,
@@ -36,6 +37,8 @@ from linclass_cli.feature_header import (
     place_dtype,
     stored_dtype,
 )
+from linclass_cli.memory import stays_on_disk
+from linclass_cli.on_disk import NewRows, OnDisk, spans
 from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.threads import available
 
@@ -48,9 +51,12 @@ _LEARNED = "learned/"
 
 @dataclass(frozen=True)
 class Block:
-    """One part's features X float32 or float16 (n, d) and labels y int64 (n,), mapped from the file."""
+    """One part's features X float32 or float16 (n, d) and labels y int64 (n,).
 
-    X: Array
+    They are mapped from the file; or, where they are larger than memory, X stays there and y is a copy.
+    """
+
+    X: Array | OnDisk
     y: Array
 
 
@@ -98,14 +104,14 @@ def write_features(
     meta: dict[str, Any],
     sizes: dict[str, int],
     d: int,
-    fill: Callable[[str, Array, Array], None],
+    fill: Callable[[str, NewRows, Array], None],
     learned: dict[str, Array] | None = None,
 ) -> None:
     """Write a feature file atomically: absent, old or new, never half.
 
     sizes: the rows of ``train`` and ``test``; ``fill(part, X, y)`` writes into X (n, d), float32 or
-    what ``meta`` says, and y int64 (n,), which are the file's own pages; ``learned``: float32 arrays (a, b)
-    that belong to them. Raises ResourceError when the disk is too small, before any work.
+    what ``meta`` says, which are the file's own rows, and y int64 (n,), in memory; ``learned``: float32
+    arrays (a, b) that belong to them. Raises ResourceError when the disk is too small, before any work.
     """
     shapes: dict[str, tuple[int, ...]] = {f"{part}/features": (sizes[part], d) for part in PARTS}
     shapes |= {f"{part}/labels": (sizes[part],) for part in PARTS}
@@ -121,20 +127,25 @@ def write_features(
         places = _lay_out(temporary, meta, shapes)
         size = temporary.stat().st_size
         allocate(temporary, size)
-        pages = np.memmap(temporary, np.uint8, "r+")
-        views = {name: _view(pages, place) for name, place in places.items()}
-        for name, array in learned.items():
-            views[_LEARNED + name][:] = array
-        for part in PARTS:
+        with filling(temporary) as write:
+            rows = {
+                name: NewRows(temporary, place["offset"], place["shape"], _dtype(place), write)
+                for name, place in places.items()
+            }
+            for name, array in learned.items():
+                rows[_LEARNED + name][:] = array
+            for part in PARTS:
+                step("write", temporary)
+                labels = np.zeros(sizes[part], np.int64)
+                fill(part, rows[f"{part}/features"], labels)
+                rows[f"{part}/labels"][:] = labels
+            with ThreadPoolExecutor(2) as pool:
+                sums = dict(zip(rows, pool.map(_sha256, rows.values()), strict=True))
             step("write", temporary)
-            fill(part, views[f"{part}/features"], views[f"{part}/labels"])
-        with ThreadPoolExecutor(2) as pool:
-            digests = pool.map(lambda view: hashlib.sha256(view.data).hexdigest(), views.values())
-            sums = dict(zip(views, digests, strict=True))
-        step("write", temporary)
-        _record_checksums(temporary, sums)
-        step("write", temporary)
-        _write_header(pages, meta, places)
+            _record_checksums(temporary, sums)
+            step("write", temporary)
+            found = _digest_behind_header(OnDisk(temporary, 0, (size,), np.uint8))
+            write(dump_header(meta, places, size, found), 0)
 
 
 def load_features(path: Path, meta: dict[str, Any]) -> Features:
@@ -153,12 +164,16 @@ def load_features(path: Path, meta: dict[str, Any]) -> Features:
 def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     """Verify a feature file and map its arrays; ``meta``, where it is known, is for the advice in errors.
 
+    What does not fit into memory (`memory.stays_on_disk`) is verified, too, and stays in the file.
     Raises IntegrityError, or ResourceError where the file cannot be read.
     """
+    pages: Array | OnDisk
     try:
-        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
         check_regular(path)
-        pages = np.memmap(path, np.uint8, "c")
+        size = path.stat().st_size
+        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
+        on_disk = stays_on_disk(size)
+        pages = OnDisk(path, 0, (size,), np.uint8) if on_disk else np.memmap(path, np.uint8, "c")
     except ValueError:
         raise damaged(path, "the file is empty", meta) from None
     except OSError as error:
@@ -168,7 +183,9 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     found = _digest_behind_header(pages)
     if found != header["digest"]:
         raise damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
-    views = {name: _view(pages, place) for name, place in header["places"].items()}
+    views: dict[str, Any] = {name: _view(pages, place) for name, place in header["places"].items()}
+    if isinstance(pages, OnDisk):
+        views = {name: view if name in FEATURES else view[:] for name, view in views.items()}
     train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in PARTS)
     learned = {name.removeprefix(_LEARNED): view for name, view in views.items() if name.startswith(_LEARNED)}
     return Features(train, test, make_key(header["meta"]), header["meta"], path, learned)
@@ -235,22 +252,30 @@ def _record_checksums(path: Path, sums: dict[str, str]) -> None:
         file.attrs.modify("checksums", np.bytes_(canonical_json(sums)))
 
 
-def _write_header(pages: np.memmap[Any, Any], meta: dict[str, Any], places: dict[str, Any]) -> None:
-    header = dump_header(meta, places, len(pages), _digest_behind_header(pages))
-    pages[:HEADER] = np.frombuffer(header, np.uint8)
-    pages.flush()
+def _sha256(rows: OnDisk) -> str:
+    """Of all bytes of the rows."""
+    found = hashlib.sha256()
+    for start, stop in spans(rows, 0, len(rows)):
+        found.update(rows[start:stop].data)
+    return found.hexdigest()
 
 
-def _view(pages: Array, place: dict[str, Any]) -> Array:
-    """The features or labels at a place of the file, as a plain array over its pages."""
+def _dtype(place: dict[str, Any]) -> np.dtype[Any]:
     kind = place_dtype(place) if len(place["shape"]) == 2 else "int64"
-    dtype = np.dtype(kind).newbyteorder("<")
+    return np.dtype(kind).newbyteorder("<")
+
+
+def _view(pages: Array | OnDisk, place: dict[str, Any]) -> Any:
+    """The features or labels at a place of the file, as a plain array over its pages, or one on the disk."""
+    dtype = _dtype(place)
+    if isinstance(pages, OnDisk):
+        return OnDisk(pages.path, place["offset"], place["shape"], dtype)
     length = math.prod(place["shape"]) * dtype.itemsize
     whole = np.asarray(pages)
     return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])
 
 
-def _digest_behind_header(pages: Array) -> str:
+def _digest_behind_header(pages: Array | OnDisk) -> str:
     """sha256 over the sha256 digests of the 8 MiB chunks behind the header, taken by several threads."""
 
     def chunk(start: int) -> bytes:

@@ -44,6 +44,11 @@ def use_threads(count: int) -> Iterator[int]:
         _in_force.reset(token)
 
 
+def in_force() -> int:
+    """The threads that `use_threads` allows; outside of it: one a core."""
+    return _in_force.get() or available()
+
+
 def in_chunks(work: Callable[[Spans], None], n: int, chunk: int = 1) -> None:
     """Call ``work(spans)`` in as many threads as `use_threads` allows (outside of it: one a core).
 
@@ -52,7 +57,7 @@ def in_chunks(work: Callable[[Spans], None], n: int, chunk: int = 1) -> None:
     call is raised again.
     """
     every = [(start, min(n, start + chunk)) for start in range(0, n, chunk)]
-    threads = min(_in_force.get() or available(), len(every))
+    threads = min(in_force(), len(every))
     spans = iter(every)
     if threads <= 1:
         work(spans)

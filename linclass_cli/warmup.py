@@ -29,6 +29,7 @@ from linclass_cli.learn.gradcheck import check_gradient, made_up_point
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.solvers import SOLVERS
 from linclass_cli.model import Model
+from linclass_cli.on_disk import NewRows
 from linclass_cli.predicting.pictures import read_pictures
 from linclass_cli.scoring import linear_scores
 from linclass_cli.settings import resolve
@@ -187,7 +188,7 @@ def _made_up_features(folder: Path) -> Features:
         "feature": {"name": "warmup", "version": 1, "params": {}},
     }
 
-    def fill(part: str, X: Array, y: Array) -> None:
+    def fill(part: str, X: NewRows, y: Array) -> None:
         y[:] = np.arange(SIZES[part]) % len(CLASSES)
         X[:] = rng.normal(size=X.shape) + np.eye(len(CLASSES), _D)[y]
 

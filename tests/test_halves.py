@@ -11,7 +11,7 @@ import pytest
 
 from linclass_cli.errors import InputError, IntegrityError
 from linclass_cli.feature_header import describe_feature
-from linclass_cli.halves import all_finite, store
+from linclass_cli.halves import all_finite, as_stored
 from linclass_cli.store import (
     feature_path,
     load_features,
@@ -28,7 +28,7 @@ MAGIC = b"linclass features 1 sha256 "
 
 def fill(part, X, y):
     numbers, y[:] = values(part)
-    store(numbers, X, part, 0)
+    X[:] = as_stored(numbers, X.dtype.name, part, 0)
 
 
 @pytest.fixture
@@ -119,8 +119,7 @@ def test_a_header_whose_types_disagree_makes_no_sense(written, meta, place, name
 
 def test_ties_go_to_the_even_one():
     given = np.array([[2049, 2051, -2049, 2**-25, 3 * 2**-25, 65519]], np.float32)
-    out = np.empty((1, 6), np.float16)
-    store(given, out, "train", 0)
+    out = as_stored(given, "float16", "train", 0)
     np.testing.assert_array_equal(out.astype(np.float64), [[2048, 2052, -2048, 0, 2**-23, 65504]])
 
 
@@ -129,12 +128,12 @@ def test_what_float16_cannot_hold_is_named_with_the_mend(value):
     given = np.ones((3, 4), np.float32)
     given[1, 2] = value
     with pytest.raises(InputError) as caught:
-        store(given, np.empty((3, 4), np.float16), "test", 100)
+        as_stored(given, "float16", "test", 100)
     assert str(caught.value) == (
         f"feature 2 of row 101 of the test part is {np.float32(value):g}, and float16 ends at 65504: "
         "take --store-dtype float32"
     )
-    store(given, np.empty((3, 4), np.float32), "test", 100)
+    assert as_stored(given, "float32", "test", 100) is given
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

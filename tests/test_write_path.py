@@ -18,7 +18,6 @@ EXEMPT = {
     ("data/parts.py", "part.open"): "a part of a download is half by nature: it never has a file's own name",
     ("data/parts.py", "os.truncate"): "the same",
     ("data/imported.py", "np.memmap"): "pages of a file that `allocate` has made under a temporary name",
-    ("store.py", "np.memmap"): "the same",
     ("locks.py", "os.open"): "a lock file; the holder's number in it is for people",
     ("locks.py", "os.ftruncate"): "the same",
     ("store.py", "h5py.File"): "lays the same file out",

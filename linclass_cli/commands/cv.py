@@ -27,6 +27,7 @@ def add(app: typer.Typer) -> None:
             "split.groups",
             "cv",
             "seed",
+            "memory",
         ),
         panel="From images to figures",
     )

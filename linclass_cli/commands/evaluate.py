@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(app: typer.Typer) -> None:
-    @command(app, panel="From images to figures")
+    @command(app, "memory", panel="From images to figures")
     def evaluate(
         session: Session,
         run: Annotated[str, typer.Argument(metavar="RUN", help="the run's name")],

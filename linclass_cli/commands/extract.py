@@ -14,7 +14,7 @@ from linclass_cli.show.tables import folded, print_line, rows_of, seconds
 
 
 def add(app: typer.Typer) -> None:
-    @command(app, "data", "feature", panel="From images to figures")
+    @command(app, "data", "feature", "memory", panel="From images to figures")
     def extract(
         session: Session,
         force: Annotated[

@@ -21,7 +21,7 @@ Top = Annotated[
 
 
 def add(app: typer.Typer) -> None:
-    @command(app, panel="From images to figures")
+    @command(app, "memory", panel="From images to figures")
     def predict(
         session: Session,
         run: Annotated[str, typer.Argument(metavar="RUN", help="the run")],

@@ -18,7 +18,7 @@ from linclass_cli.commands.completion import choices_of, completer, completer_of
 from linclass_cli.commands.deferred import defer
 from linclass_cli.config import Config, leaves
 from linclass_cli.errors import InputError, did_you_mean
-from linclass_cli.memory import load_numpy
+from linclass_cli.memory import load_numpy, use_memory
 from linclass_cli.sections import Setting
 from linclass_cli.show.tables import notice, print_json
 
@@ -37,7 +37,7 @@ _PANELS = {
 _COMMON = "Every command takes"
 # The modules of commands that load less, or more, than the others.
 _WITHOUT_NUMPY = {"config", "runs", "doctor"}
-_WITH_KERNELS = {"extract", "train", "cv", "predict", "demo", "warmup", "gradcheck"}
+_WITH_KERNELS = {"extract", "train", "cv", "evaluate", "predict", "demo", "warmup", "gradcheck"}
 COMMON_FLAGS = ("--cache-dir", "--threads", "--config", "--preset", "--json", "--quiet")
 
 
@@ -108,7 +108,8 @@ def _with_options(function: Callable[..., None], settings: tuple[str, ...]) -> C
         if module not in _WITHOUT_NUMPY:
             load_numpy(kernels=module in _WITH_KERNELS)
         session = _begin(given, keys)
-        function(session, **{p.name: given[p.name] for p in own})
+        with use_memory(session.config.memory):
+            function(session, **{p.name: given[p.name] for p in own})
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}

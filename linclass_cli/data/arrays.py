@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linclass_cli.errors import InputError
-from linclass_cli.memory import require
+from linclass_cli.memory import require, stays_on_disk
+from linclass_cli.on_disk import OnDisk
 from linclass_cli.regular import open_regular
 
 PACKED = 1032  # times its own size that deflate can unpack to, at most (zlib.net/zlib_tech.html)
@@ -78,13 +79,15 @@ def check_claim(where: str, shape: tuple[int, ...], kind: np.dtype[Any], most: i
 
 
 def npy_array(path: Path) -> Stored:
-    """The array of an .npy file, mapped."""
+    """The array of an .npy file, mapped; one that does not fit into memory is read when it is wanted."""
     with readable(path, ".npy"), open_regular(path) as file:
         shape, fortran, kind = _npy_header(file, str(path))
         start = file.tell()
         check_claim(str(path), shape, kind, os.fstat(file.fileno()).st_size - start)
         if 0 in shape:
             return sliced(str(path), np.empty(shape, kind))
+        if shape and not fortran and stays_on_disk(math.prod(shape) * kind.itemsize):
+            return sliced(str(path), OnDisk(path, start, shape, kind))
         return sliced(str(path), np.memmap(file, kind, "r", start, shape, "F" if fortran else "C"))
 
 

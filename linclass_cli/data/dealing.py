@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,29 @@ from linclass_cli.errors import InputError
 from linclass_cli.threads import Spans, in_chunks
 
 Codes = NDArray[np.int64]
+Digests = NDArray[np.uint8]
 _CHUNK = 512  # rows that a thread hashes at a time
 
 
-def row_digests(rows: NDArray[Any]) -> list[bytes]:
-    """16 bytes for each row of an array (n, ...): equal for equal content, and in practice only then."""
-    digests = [b""] * len(rows)
+def row_digests(rows: NDArray[Any]) -> Digests:
+    """16 bytes for each row of an array (n, ...), u8 (n, 16): equal for equal content, and only then.
+
+    (In practice: they are BLAKE2b's.)
+    """
+    digests = np.empty((len(rows), 16), np.uint8)
 
     def work(spans: Spans) -> None:
         for start, stop in spans:
             for row in range(start, stop):
                 content = np.ascontiguousarray(rows[row])
-                digests[row] = hashlib.blake2b(content.data.cast("B"), digest_size=16).digest()
+                found = hashlib.blake2b(content.data.cast("B"), digest_size=16).digest()
+                digests[row] = np.frombuffer(found, np.uint8)
 
     in_chunks(work, len(rows), _CHUNK)
     return digests
 
 
-def deal(codes: Codes, digests: list[bytes], fraction: float) -> NDArray[np.bool_]:
+def deal(codes: Codes, digests: Digests, fraction: float) -> NDArray[np.bool_]:
     """Which rows are for the test, bool (n,): of each class the share ``fraction``, by content alone.
 
     Of a class of m rows, round(fraction * m) are wanted, at least one and at most m - 1. They are those whose
@@ -41,17 +45,27 @@ def deal(codes: Codes, digests: list[bytes], fraction: float) -> NDArray[np.bool
     test = np.zeros(len(codes), np.bool_)
     for code in range(int(codes.max()) + 1 if len(codes) else 0):
         members = np.flatnonzero(codes == code)
-        groups: dict[bytes, list[int]] = defaultdict(list)
-        for row in members.tolist():
-            groups[digests[row]].append(row)
+        order, starts = _alike(digests[members])
         wanted = max(1, min(math.floor(fraction * len(members) + 0.5), len(members) - 1))
-        if len(groups) < 2:
+        if len(starts) < 2:
             continue  # it cannot be divided
-        for key in sorted(groups):
-            if len(groups[key]) <= wanted:
-                test[groups[key]] = True
-                wanted -= len(groups[key])
+        sizes = np.diff(starts, append=len(order))
+        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+            if size <= wanted:
+                test[members[order[start : start + size]]] = True
+                wanted -= size
+            if wanted == 0:
+                break
     return test
+
+
+def _alike(digests: Digests) -> tuple[Codes, Codes]:
+    """The rows by their digests, equal ones in their own order, and where each run of equal ones begins."""
+    halves = digests.view(">u8")
+    order = np.lexsort((halves[:, 1], halves[:, 0]))
+    ranked = halves[order]
+    new = (ranked[1:] != ranked[:-1]).any(axis=1)
+    return order, np.flatnonzero(np.append(len(order) > 0, new)[: len(order)])
 
 
 def check_parts(codes: Codes, test: NDArray[np.bool_], classes: tuple[str, ...], what: str) -> list[str]:
@@ -79,7 +93,7 @@ def _few(names: list[str]) -> str:
 
 
 def describe_duplicates(
-    digests: dict[str, list[bytes]], labels: dict[str, list[str]], names: dict[str, list[str]]
+    digests: dict[str, Digests], labels: dict[str, list[str]], names: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     """What stands in both parts, group after group: ``train`` and ``test`` list its names, where there are
     names, else the numbers of its rows (from 0), ``classes`` what it is labelled as. All by part, row by row.
@@ -95,12 +109,15 @@ def describe_duplicates(
     ]
 
 
-def find_duplicates(train: list[bytes], test: list[bytes]) -> list[tuple[list[int], list[int]]]:
+def find_duplicates(train: Digests, test: Digests) -> list[tuple[list[int], list[int]]]:
     """The rows of the training and of the test part that hold the same content, group after group."""
-    shared = set(train) & set(test)
-    groups: dict[bytes, tuple[list[int], list[int]]] = {key: ([], []) for key in shared}
-    for part, digests in enumerate((train, test)):
-        for row, key in enumerate(digests):
-            if key in shared:
-                groups[key][part].append(row)
-    return sorted(groups.values())
+    order, starts = _alike(np.concatenate([train, test]))
+    stops = np.append(starts, len(order))[1:]
+    # In a run of equal ones those of the training part come first.
+    both = (order[starts] < len(train)) & (order[stops - 1] >= len(train))
+    groups = []
+    for start, stop in zip(starts[both].tolist(), stops[both].tolist(), strict=True):
+        rows = order[start:stop]
+        own = rows < len(train)
+        groups.append((rows[own].tolist(), (rows[~own] - len(train)).tolist()))
+    return sorted(groups)

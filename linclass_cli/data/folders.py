@@ -25,18 +25,22 @@ PARTS = {
 _NOISE = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be a million
 class Item:
     """A picture file and its label; ``part`` is train, test, val, or empty where nothing says it.
 
     ``origin``: what the user calls the file. ``sure``: its name says that it is a picture.
     """
 
-    path: Path
+    file: str
     label: str
     part: str
     origin: str
     sure: bool = True
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file)
 
 
 @dataclass
@@ -134,7 +138,7 @@ def _take(path: Path, label: str, part: str, root: Path, listing: Listing) -> No
     if path.is_symlink() and path.exists() and not path.resolve().is_relative_to(root.resolve()):
         listing.bad.append((origin, "it is a link that leads out of the folder"))
         return
-    listing.items.append(Item(path, label, part, origin, sure=bool(suffix)))
+    listing.items.append(Item(str(path), label, part, origin, sure=bool(suffix)))
 
 
 def _pass_over(folder: Path, root: Path, listing: Listing) -> None:

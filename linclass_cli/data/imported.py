@@ -24,19 +24,20 @@ from linclass_cli.atomic import allocate, step, write_bytes, write_json, write_n
 from linclass_cli.data.info import MANIFEST, DatasetInfo, dataset_folder, sha256_of
 from linclass_cli.data.own import ARRAYS, FORMAT, SOURCES, Description, content_digest, read_own
 from linclass_cli.errors import IntegrityError, ResourceError
-from linclass_cli.memory import require
-from linclass_cli.regular import check_regular
+from linclass_cli.memory import require, stays_on_disk
+from linclass_cli.on_disk import OnDisk
+from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.seal import seal
 
-Part = tuple[NDArray[Any], NDArray[np.int64]]
+Part = tuple[Any, NDArray[np.int64]]  # rows, an array or `OnDisk`, and labels
 _BLOCK = 256  # rows copied at a time
 
 
 def require_rows(n: int, row: int) -> None:
     """Raise ResourceError where n rows of so many bytes surely do not fit while they are imported."""
     # They wait in one file, and half of them at least go to the next; of each a label and a digest is held,
-    # by several lists: 175 bytes a row were measured.
-    require(f"importing {n:,} rows", {"labels and digests": 150 * n}, {"rows": n * row + n * row // 2})
+    # by lists and arrays: 75 bytes a row were measured.
+    require(f"importing {n:,} rows", {"labels and digests": 50 * n}, {"rows": n * row + n * row // 2})
 
 
 def mapped(file: Path, shape: tuple[int, ...], kind: np.dtype[Any], offset: int = 0) -> NDArray[Any]:
@@ -84,7 +85,8 @@ def write_description(folder: Path, about: dict[str, Any], sources: dict[str, An
 def load_imported(name: str, cache_dir: Path) -> tuple[DatasetInfo, dict[str, Part]]:
     """The parts ``train`` and ``test`` of an imported dataset, mapped from its files, verified first.
 
-    Each is (rows u8 (n, h, w, c) or f32 (n, d), labels i64 (n,)).
+    Each is (rows u8 (n, h, w, c) or f32 (n, d), labels i64 (n,)). Vectors that do not fit into memory
+    (`memory.stays_on_disk`) stay in their file, verified, too.
 
     Raises:
         MissingError: there is none of that name.
@@ -149,13 +151,32 @@ def _new_array(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArr
 
 def _load_array(
     folder: Path, about: Description, name: str, shape: tuple[int, ...], kind: np.dtype[Any]
-) -> NDArray[Any]:
-    pages = _verified(folder / name, about)
+) -> Any:
     header = _header(shape, kind)
     size = int(np.prod(shape, dtype=object)) * kind.itemsize
+    if kind == np.dtype("<f4") and stays_on_disk(size):
+        return _left_on_disk(folder / name, about, header, shape)
+    pages = _verified(folder / name, about)
     if pages[: len(header)].tobytes() != header or len(pages) != len(header) + size:
         raise IntegrityError(f"{folder / name}: expected an array {kind} {shape}; {about.mend}")
     return pages[len(header) :].view(kind).reshape(shape)
+
+
+def _left_on_disk(path: Path, about: Description, header: bytes, shape: tuple[int, ...]) -> OnDisk:
+    """Vectors that are read when they are wanted; the file has been read once, to verify it."""
+    size, wanted = about.members[path.name]
+    try:
+        rows = OnDisk(path, len(header), shape, "<f4")
+        with open_regular(path) as file:
+            sound = path.stat().st_size == size == len(header) + len(rows) * rows.width
+            sound = sound and file.read(len(header)) == header and sha256_of(path) == wanted
+    except FileNotFoundError:
+        sound = False
+    except OSError as error:
+        raise ResourceError(f"cannot read {path}: {error.strerror or error}") from error
+    if not sound:
+        raise IntegrityError(f"{path}: it is not what was imported; {about.mend}")
+    return rows
 
 
 def _verified(path: Path, about: Description) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from linclass_cli.atomic import remove
 from linclass_cli.atomic_folders import place_folder, scratch_folder
-from linclass_cli.data.dealing import check_parts, deal, describe_duplicates, row_digests
+from linclass_cli.data.dealing import Digests, check_parts, deal, describe_duplicates, row_digests
 from linclass_cli.data.imported import load_sources, write_description, write_part
 from linclass_cli.data.info import MANIFEST, Advance, DatasetInfo, dataset_folder
 from linclass_cli.data.labels import number_classes
@@ -192,7 +192,7 @@ def _fill(
 
 
 def _test_rows(
-    staged: Staged, codes: NDArray[np.int64], digests: list[bytes], fraction: float, notice: Notice
+    staged: Staged, codes: NDArray[np.int64], digests: Digests, fraction: float, notice: Notice
 ) -> NDArray[np.bool_]:
     """Which rows are for the test: what the parts say, or a share of each class."""
     parts = np.array(staged.parts)
@@ -210,7 +210,7 @@ def _test_rows(
     return test
 
 
-def _sources(staged: Staged, chosen: dict[str, NDArray[np.int64]], digests: list[bytes]) -> dict[str, Any]:
+def _sources(staged: Staged, chosen: dict[str, NDArray[np.int64]], digests: Digests) -> dict[str, Any]:
     """What the rows were called, what was left out, and what stands in both parts."""
 
     def names(part: str) -> list[str]:
@@ -218,7 +218,7 @@ def _sources(staged: Staged, chosen: dict[str, NDArray[np.int64]], digests: list
 
     files = {part: names(part) for part in chosen} if staged.origins else {}
     labels = {part: [staged.labels[row] for row in rows] for part, rows in chosen.items()}
-    hashes = {part: [digests[row] for row in rows] for part, rows in chosen.items()}
+    hashes = {part: digests[rows] for part, rows in chosen.items()}
     duplicates = describe_duplicates(hashes, labels, files)
     skipped = [{"path": origin, "reason": reason} for origin, reason in staged.skipped]
     return {"files": files, "skipped": skipped, "ignored": staged.ignored, "duplicates": duplicates}

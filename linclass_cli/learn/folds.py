@@ -13,7 +13,9 @@ values of one that does not would be lost to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +27,8 @@ from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.objective import Part, Value, kernel_weights
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_PER_FEATURE, FIRST_ROWS
-from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block
+from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, step_rows, sum_block
+from linclass_cli.on_disk import OnDisk, pieces
 from linclass_cli.threads import Spans, in_chunks
 
 
@@ -40,12 +43,28 @@ def _pick(scalings: list[Scaling], which: Callable[..., Array]) -> Scaling:
     return Scaling(np.stack([s.mean for s in scalings])[at], factors[at])
 
 
+Block = tuple[Array, Array, Array]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some of a block's rows: ``rows`` of X; ``of``: which of all they are; ``first``: the first's place."""
+
+    X: Array
+    rows: Array
+    of: Array
+    first: int
+
+
+Each = Generator[None, _Piece | None, None]
+
+
 class FoldProblems:
     """P problems as a `solvers.newton.Model`: problem p trains on the rows whose fold is not ``holds[p]``."""
 
     def __init__(
         self,
-        X: Array,
+        X: Array | OnDisk,
         y: Array,
         fold_of: Array,
         holds: Array,
@@ -59,7 +78,8 @@ class FoldProblems:
     ) -> None:
         """X (n, d), y (n,), fold_of (n,); holds (P,), l2 (P,) and a scaling for each of the P problems.
 
-        class_weights (P, k): each problem's, or None. rows int64 (n,): which rows of a larger X they are.
+        class_weights (P, k): each problem's, or None. rows int64 (n,), ascending: which ones of a larger X
+        they are.
         """
         n, d = len(y), X.shape[1]
         self.shape, self.rows, self.l2 = (len(holds), k, d), n, np.asarray(l2, np.float64)
@@ -82,19 +102,21 @@ class FoldProblems:
         dV, dv = np.zeros((len(blocks), p, k, d), V.dtype), np.zeros((len(blocks), p, k))
         sums, counts = np.zeros((len(blocks), 2, p)), np.zeros((len(blocks), 2, p), np.int64)
 
-        def each(t: int, rows: Array, train: Array, held: Array) -> None:
+        def each(t: int, _: Array, train: Array, held: Array) -> Each:
             order, trained = np.concatenate([train, held]), len(train)
             dW, db = np.zeros((trained * k, d), V.dtype), np.zeros(trained * k)
             losses, correct = np.zeros(p), np.zeros(p, np.int64)
-            data = *self._data(rows), _rows(V[order]), _rows(v[order])
+            scores = _rows(V[order]), _rows(v[order])
             weights = self._weights(which[order])
-            sum_block(*data, k, trained, self.loss, 0.0, weights, dW, db, losses, correct)
+            while (piece := (yield)) is not None:
+                data = *self._data(piece), *scores
+                sum_block(*data, k, trained, self.loss, 0.0, weights, dW, db, losses, correct)
             dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
             for part, (first, last) in enumerate(((0, trained), (trained, p))):
                 sums[t, part, order[first:last]] = losses[first:last]
                 counts[t, part, order[first:last]] = correct[first:last]
 
-        _do(blocks, each)
+        self._do(blocks, each)
         held = np.array([np.count_nonzero(self.fold_of == fold) for fold in self.holds[which]])
         rows = np.stack([self.rows - held, held])
         losses, shares = sums.sum(axis=0) / rows, counts.sum(axis=0) / rows
@@ -118,17 +140,18 @@ class FoldProblems:
         self.Q: list[Array] = [np.empty((0, 0))] * len(self.blocks)
         sums, rows_of = np.zeros((len(self.blocks), p, k, k)), np.zeros((len(self.blocks), p))
 
-        def each(t: int, rows: Array, train: Array, _: Array) -> None:
+        def each(t: int, rows: Array, train: Array, _: Array) -> Each:
             Q = np.empty((len(train) * k, len(rows)), V.dtype)
-            data = *self._data(rows), _rows(V[train]), _rows(v[train])
-            curvature_block(*data, k, self.loss, 0.0, Q, 0)
+            scores = _rows(V[train]), _rows(v[train])
+            while (piece := (yield)) is not None:
+                curvature_block(*self._data(piece), *scores, k, self.loss, 0.0, Q, piece.first)
             self.Q[t] = Q
             for i, one in enumerate(train):
                 own = None if self.class_weights is None else self.class_weights[which[one]]
                 mean = mean_curvature(self.name, Q[i * k : (i + 1) * k], self.y[rows], own)
                 sums[t, one], rows_of[t, one] = len(rows) * mean, len(rows)
 
-        _do(self.blocks, each)
+        self._do(self.blocks, each)
         self.sampled = np.maximum(rows_of.sum(axis=0), 1)
         return np.asarray(sums.sum(axis=0) / self.sampled[:, None, None])
 
@@ -138,13 +161,15 @@ class FoldProblems:
         W, b = self._for_tiles(self.bent, V, v)
         dV, dv = np.zeros((len(self.blocks), p, k, d), W.dtype), np.zeros((len(self.blocks), p, k))
 
-        def each(t: int, rows: Array, train: Array, _: Array) -> None:
+        def each(t: int, _: Array, train: Array, __: Array) -> Each:
             dW, db = np.zeros((len(train) * k, d), W.dtype), np.zeros(len(train) * k)
-            data = *self._data(rows), _rows(W[train]), _rows(b[train])
-            hessian_block(*data, k, self.loss, self._weights(self.bent[train]), self.Q[t], 0, dW, db)
+            direction, weights = (_rows(W[train]), _rows(b[train])), self._weights(self.bent[train])
+            while (piece := (yield)) is not None:
+                data = *self._data(piece), *direction
+                hessian_block(*data, k, self.loss, weights, self.Q[t], piece.first, dW, db)
             dV[t, train], dv[t, train] = dW.reshape(-1, k, d), db.reshape(-1, k)
 
-        _do(self.blocks, each)
+        self._do(self.blocks, each)
         dW, db = self._from_tiles(self.bent, dV, dv)
         return dW / self.sampled[:, None, None], db / self.sampled[:, None]
 
@@ -154,9 +179,34 @@ class FoldProblems:
         rows = np.sort(self.order[: max(FIRST_ROWS, FIRST_PER_FEATURE * self.shape[2])])
         return Gram(gram(Part(self.X, self.at[rows], self.y[rows], self.widest)))
 
-    def _data(self, rows: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """X, the rows of it, their labels, mean and factor as the kernels take them."""
-        return for_kernels(self.X), self.at[rows], self.y[rows], self.mean, self.factor
+    def _data(self, piece: _Piece) -> tuple[Array, Array, Array, Array, Array]:
+        """Features, the rows of them, their labels, mean and factor as the kernels take them."""
+        return for_kernels(piece.X), piece.rows, self.y[piece.of], self.mean, self.factor
+
+    def _do(self, blocks: list[Block], each: Callable[[int, Array, Array, Array], Each]) -> None:
+        """``each(number, rows, train, held)`` for every block, in threads; it is sent the block's pieces.
+
+        Blocks that lie in the same part of a file, one of each fold, are read together.
+        """
+        apart = len(blocks)
+        if isinstance(self.X, OnDisk):
+            apart //= len({int(self.fold_of[rows[0]]) for rows, _, _ in blocks if len(rows)})
+
+        def work(spans: Spans) -> None:
+            for first, _ in spans:
+                own = range(first, len(blocks), apart)
+                begun = [each(t, *blocks[t]) for t in own]
+                for one in begun:
+                    next(one)
+                wanted = [blocks[t][0] for t in own]
+                step = step_rows(self.shape[2])
+                for i, X, rows, at in pieces(self.X, [self.at[rows] for rows in wanted], step):
+                    begun[i].send(_Piece(X, rows, wanted[i][at], at.start))
+                for one in begun:
+                    with contextlib.suppress(StopIteration):
+                        one.send(None)
+
+        in_chunks(work, apart)
 
     def _weights(self, problems: Array) -> Array:
         """The class weights of some problems as the kernels take them."""
@@ -174,7 +224,7 @@ class FoldProblems:
         dW = dV.sum(axis=0, dtype=np.float64) * self.stretch[which][:, None, :]
         return dW + db[:, :, None] * self.shift[which][:, None, :], db
 
-    def _blocks(self, rows: Array, which: Array) -> list[tuple[Array, Array, Array]]:
+    def _blocks(self, rows: Array, which: Array) -> list[Block]:
         """Rows in blocks of one fold: (rows, problems that train on them, problems that hold them out).
 
         Problems are positions in ``which``. What is cut depends on shapes and folds alone.
@@ -188,16 +238,6 @@ class FoldProblems:
             for part in np.array_split(rows[self.fold_of[rows] == fold], cuts):
                 blocks.append((part, np.flatnonzero(~holding), np.flatnonzero(holding)))
         return blocks
-
-
-def _do(blocks: list[tuple[Array, Array, Array]], each: Callable[[int, Array, Array, Array], None]) -> None:
-    """``each(number, rows, train, held)`` for every block, in threads."""
-
-    def work(spans: Spans) -> None:
-        for t, _ in spans:
-            each(t, *blocks[t])
-
-    in_chunks(work, len(blocks))
 
 
 def _rows(stacked: Array) -> Array:

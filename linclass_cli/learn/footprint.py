@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from linclass_cli.config import Config
 from linclass_cli.data.info import DatasetInfo
-from linclass_cli.memory import require
-from linclass_cli.store import feature_bytes
+from linclass_cli.memory import require, require_given
 
 _SECOND_ORDER = {"newton", "smoothed"}
 # Of more features than MOST_EIGEN the Gram matrix (gram.py) is factorised: an eigendecomposition would take
@@ -13,17 +12,23 @@ _SECOND_ORDER = {"newton", "smoothed"}
 MOST_EIGEN, MOST_FACTOR = 2048, 40960
 _PRODUCTS = "the features' products, and a factor"
 _SAMPLE = 0.2  # of the rows, whose curvatures are kept, as newton.FIRST_SHARE says
+# What the modules that it belongs to say (a test holds them together); those would load the kernels.
+SAMPLE_ROWS, SAMPLE_PER_FEATURE, PAIRS, MOST_FACTORS = 8000, 4, 20, 2 << 30
+MOST_BLOCKS, MOST_SUMS = 32, 256 << 20
 
 
 def require_fit(info: DatasetInfo, d: int, config: Config, kind: str) -> None:
     """Raise ResourceError where a ``train`` or ``cv`` on d features cannot have the memory that it takes."""
     folds = config.cv.folds if kind == "cv" else 1
     rows = info.n_train if kind == "cv" else round(info.n_train * (1 - config.split.val_fraction))
-    held = fit_bytes(rows, d, len(info.classes), config.solver_name, folds)
-    n = info.n_train + info.n_test
-    mapped = {"features": feature_bytes(n, d, config.feature.store_dtype)}
+    k, solver = len(info.classes), config.solver_name
+    held = fit_bytes(rows, d, k, solver, folds)
     less = ", or --solver lbfgs, which needs no products" if _PRODUCTS in held else ""
-    require(f"{kind} on {config.feature.name} of {info.name}", held, mapped, less)
+    if kind == "cv":
+        less += ", or fewer --folds"
+    what = f"{kind} on {config.feature.name} of {info.name}"
+    require(what, held, less=less)
+    require_given(what, most_bytes(rows, d, k, solver, folds), less)
 
 
 def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, int]:
@@ -33,4 +38,23 @@ def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, 
         held["curvatures"] = int(4 * k * _SAMPLE * m) * max(1, folds - 1)
         if MOST_EIGEN < d <= min(MOST_FACTOR, m):
             held[_PRODUCTS] = 2 * 4 * d * d
+    return held
+
+
+def most_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, int]:
+    """The same at the most, for a limit that is to be kept to."""
+    held, weights = fit_bytes(m, d, k, solver, folds), 8 * k * (d + 1) * folds
+    # Weights, gradients and directions; and the sums of blocks, twice in float32.
+    held["weights and gradients"] = 12 * weights + min(MOST_BLOCKS * weights, MOST_SUMS)
+    if solver == "lbfgs":
+        held["steps"] = 2 * PAIRS * 8 * k * (d + 1)
+    if solver == "closed":
+        held["normal equations"] = (folds + 5) * 8 * min(m, d) ** 2
+    if solver in _SECOND_ORDER:
+        held["curvatures"] = 4 * k * m * max(1, folds - 1)
+        if d <= MOST_EIGEN:
+            sample = min(m, max(SAMPLE_ROWS, SAMPLE_PER_FEATURE * d))
+            held["the features' products"] = 3 * 4 * sample * d + 4 * 8 * d * d
+    if _PRODUCTS in held:
+        held[_PRODUCTS] += max(0, min(folds, MOST_FACTORS // (4 * d * d)) - 1) * 4 * d * d
     return held

@@ -9,6 +9,7 @@ Its map to others, in one place: scikit-learn's and LIBLINEAR's ``C`` is 1 / (n 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,15 @@ from linclass_cli.halves import for_kernels, work_dtype
 from linclass_cli.learn.curvature import mean_curvature
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.scaling import Scaling
-from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, sum_block, take_rows
+from linclass_cli.learn.tiles import (
+    count_blocks,
+    curvature_block,
+    hessian_block,
+    step_rows,
+    sum_block,
+    take_rows,
+)
+from linclass_cli.on_disk import OnDisk, pieces
 from linclass_cli.threads import Spans, in_chunks
 
 
@@ -26,12 +35,12 @@ from linclass_cli.threads import Spans, in_chunks
 class Part:
     """Some rows of the features, as a model sees them: nothing is copied.
 
-    X float32, float64 or float16 (n, d), all images of the store; rows int64 (m,), those of this part; y
-    int64 (m,), their labels in 0 .. k-1; scaling, applied to each row on the way through the cache;
+    X float32, float64 or float16 (n, d), all images of the store; rows int64 (m,), ascending, those of this
+    part; y int64 (m,), their labels in 0 .. k-1; scaling, applied to each row on the way through the cache;
     class_weights float64 (k,), by which each loss is multiplied, or None.
     """
 
-    X: Array
+    X: Array | OnDisk
     rows: Array
     y: Array
     scaling: Scaling
@@ -108,7 +117,7 @@ class Value:
 def scaled(part: Part, at: slice, columns: slice = slice(None)) -> Array:
     """Some columns of some rows of the part as a model sees them, in the dtype that is worked in: a copy."""
     mean, factor = (_as(values[columns], part.dtype) for values in (part.scaling.mean, part.scaling.factor))
-    return np.asarray((take_rows(part.X[:, columns], part.rows[at]) - mean) * factor)
+    return np.asarray((take_rows(part.X, part.rows[at], columns) - mean) * factor)
 
 
 def objective(problem: Problem, W: Array, b: Array) -> Value:
@@ -163,7 +172,7 @@ def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
 
 def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Array, Array]:
     """What products with the Hessian at (W, b) need, Q (k, m), and the mean of d2loss/dS2, (k, k)."""
-    X, rows, y, mean, factor = _arrays(part)
+    mean, factor = _scaling(part)
     k, d = W.shape
     W, b, number = _as(W, part.dtype), _as(b, part.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
@@ -171,16 +180,16 @@ def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> 
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            at = _block(t, blocks, part.m)
-            curvature_block(X, rows[at], y[at], mean, factor, W, b, k, number, width, Q, at.start)
+            for X, rows, at in _pieces(part, t, blocks):
+                curvature_block(X, rows, part.y[at], mean, factor, W, b, k, number, width, Q, at.start)
 
     in_chunks(work, blocks)
-    return Q, mean_curvature(loss, Q, y, part.class_weights)
+    return Q, mean_curvature(loss, Q, part.y, part.class_weights)
 
 
 def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[Array, Array]:
     """The Hessian of the mean loss (without l2) where Q was made, times (V (k, d), v (k,)); one pass."""
-    X, rows, y, mean, factor = _arrays(part)
+    mean, factor = _scaling(part)
     k, d = V.shape
     V, v, number = _as(V, part.dtype), _as(v, part.dtype), LOSS_NUMBER[loss]
     blocks = count_blocks(part.m, k, d)
@@ -189,9 +198,9 @@ def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            at = _block(t, blocks, part.m)
-            block = X, rows[at], y[at], mean, factor
-            hessian_block(*block, V, v, k, number, weights, Q, at.start, dW[t], db[t])
+            for X, rows, at in _pieces(part, t, blocks):
+                block = X, rows, part.y[at], mean, factor
+                hessian_block(*block, V, v, k, number, weights, Q, at.start, dW[t], db[t])
 
     in_chunks(work, blocks)
     return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0) / part.m
@@ -201,7 +210,7 @@ def _pass(
     part: Part, loss: str, W: Array, b: Array, with_gradient: bool, width: float = 0.0
 ) -> tuple[float, int, Array, Array]:
     """The sums of the losses, of the correct rows, and of the gradient without l2."""
-    X, rows, y, mean, factor = _arrays(part)
+    mean, factor = _scaling(part)
     k, d = W.shape
     W, b, number = _as(W, part.dtype), _as(b, part.dtype), LOSS_NUMBER[loss]
     blocks, trained = count_blocks(part.m, k, d), int(with_gradient)
@@ -211,23 +220,26 @@ def _pass(
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            at = _block(t, blocks, part.m)
-            block = X, rows[at], y[at], mean, factor
             into = dW[t], db[t], losses[t], correct[t]
-            sum_block(*block, W, b, k, trained, number, width, weights, *into)
+            for X, rows, at in _pieces(part, t, blocks):
+                block = X, rows, part.y[at], mean, factor
+                sum_block(*block, W, b, k, trained, number, width, weights, *into)
 
     in_chunks(work, blocks)
     return float(losses.sum()), int(correct.sum()), dW.sum(axis=0, dtype=np.float64), db.sum(axis=0)
 
 
-def _block(t: int, blocks: int, m: int) -> slice:
-    return slice(m * t // blocks, m * (t + 1) // blocks)
+def _pieces(part: Part, t: int, blocks: int) -> Iterator[tuple[Array, Array, slice]]:
+    """Block t of the part, as kernels take it: features, rows of them, and which of the part they are."""
+    first, last = part.m * t // blocks, part.m * (t + 1) // blocks
+    for _, X, rows, at in pieces(part.X, [part.rows[first:last]], step_rows(part.d)):
+        yield for_kernels(X), rows, slice(first + at.start, first + at.stop)
 
 
-def _arrays(part: Part) -> tuple[Array, Array, Array, Array, Array]:
-    """X, rows, y, mean and factor as the kernels take them."""
+def _scaling(part: Part) -> tuple[Array, Array]:
+    """mean and factor as the kernels take them."""
     mean, factor = (_as(values, part.dtype) for values in (part.scaling.mean, part.scaling.factor))
-    return for_kernels(part.X), part.rows, part.y, mean, factor
+    return mean, factor
 
 
 def kernel_weights(class_weights: Array | None, k: int, dtype: Any) -> Array:

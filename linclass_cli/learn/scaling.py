@@ -11,6 +11,7 @@ from linclass_cli.errors import InputError
 from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.tiles import take_rows
+from linclass_cli.on_disk import OnDisk, pieces
 from linclass_cli.threads import Spans, in_chunks
 
 _BLOCK_ROWS = 2048
@@ -57,7 +58,7 @@ def _reach_block(X: Array, rows: Array, mean: Array, largest: Array) -> None:
             largest[j] = max(largest[j], abs(x[j] - mean[j]))
 
 
-def _columns(block: Callable[..., None], X: Array, rows: Array, *center: Array) -> Array:
+def _columns(block: Callable[..., None], X: Array | OnDisk, rows: Array, *center: Array) -> Array:
     """(blocks, d), float64: what ``block(X, rows, *center, out)`` makes of each block of the rows."""
     blocks = max(1, min(32, len(rows) // _BLOCK_ROWS))
     out = np.zeros((blocks, X.shape[1]))
@@ -66,24 +67,25 @@ def _columns(block: Callable[..., None], X: Array, rows: Array, *center: Array) 
 
     def work(spans: Spans) -> None:
         for t, _ in spans:
-            own = rows[len(rows) * t // blocks : len(rows) * (t + 1) // blocks]
-            if X.dtype != np.float16:
-                block(X, own, *center, out[t])
-                continue
-            for first in range(0, len(own), of_tile):
-                tile = take_rows(X, own[first : first + of_tile])
-                block(tile, every[: len(tile)], *center, out[t])
+            of_block = rows[len(rows) * t // blocks : len(rows) * (t + 1) // blocks]
+            for _, some, own, _ in pieces(X, [of_block], 1):
+                if X.dtype != np.float16:
+                    block(some, own, *center, out[t])
+                    continue
+                for first in range(0, len(own), of_tile):
+                    tile = take_rows(some, own[first : first + of_tile])
+                    block(tile, every[: len(tile)], *center, out[t])
 
     in_chunks(work, blocks)
     return out
 
 
-def mean_of(X: Array, rows: Array) -> Array:
+def mean_of(X: Array | OnDisk, rows: Array) -> Array:
     """The mean of the given rows of X (n, d), float64 (d,)."""
     return np.asarray(_columns(_sum_block, X, rows).sum(axis=0) / len(rows))
 
 
-def fit_scaling(kind: str, X: Array, rows: Array) -> Scaling:
+def fit_scaling(kind: str, X: Array | OnDisk, rows: Array) -> Scaling:
     """Learn a scaling from the given rows of X (n, d).
 
     ``standard``: mean and standard deviation (divisor m, as scikit-learn's StandardScaler); ``range``: the

@@ -17,6 +17,8 @@ A pass serves P problems that share their rows as well as one: their weights sta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from linclass_cli.halves import for_kernels, widened
@@ -29,6 +31,7 @@ from linclass_cli.learn.losses import (
     loss_rows,
     weigh_rows,
 )
+from linclass_cli.on_disk import OnDisk
 
 TILE_VALUES = 16384  # 64 KiB of float32: twice the first-level cache, and at home in the second
 COPIED_VALUES = 1 << 24  # of float32 or float64, at most, in a copy of some rows: 64 MiB, or 128
@@ -41,6 +44,10 @@ PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
 def tile_rows(d: int) -> int:
     """Rows of a tile: a multiple of 8, from 8 to 64."""
     return max(8, min(64, TILE_VALUES // max(d, 1) // 8 * 8))
+
+
+# The same for those who are no kernels: they would have it compiled, in every process.
+step_rows: Callable[[int], int] = getattr(tile_rows, "__wrapped__", tile_rows)
 
 
 @kernel(inner=True)
@@ -86,8 +93,11 @@ def copied_rows(d: int, most: int) -> int:
     return max(1, min(most, COPIED_VALUES // max(d, 1)))
 
 
-def take_rows(X: Array, rows: Array) -> Array:
-    """The rows, int64 (m,), of X (n, d) in the dtype that they are worked on in: a copy."""
+def take_rows(X: Array | OnDisk, rows: Array, columns: slice = slice(None)) -> Array:
+    """The rows, int64 (m,), or some of their columns, of X (n, d), in the dtype that is worked in: a copy."""
+    if isinstance(X, OnDisk):
+        return widened(X.take(rows, columns))
+    X = X[:, columns]
     if X.dtype != np.float16 or not X.flags.c_contiguous:
         return widened(X[rows])
     out = np.empty((len(rows), X.shape[1]), np.float32)
@@ -142,14 +152,15 @@ def sum_block(
     X (n, d), as `halves.for_kernels` gives it, rows and y (m,) of this block; mean and factor (d,), W (P k,
     d), b (P k,), floats of the dtype that X is worked on in; class_weights (P, k), or (0, k) where every
     class counts as one. The first ``trained`` problems add their gradient's sums to dW (trained k, d), db
-    (trained k,); the others are only valued.
+    (trained k,); the others are only valued. All are added to: parts of a block, one call each, give what one
+    call for the whole block gives, where each part but the last has a multiple of tile_rows(d) rows.
     """
     m = rows.shape[0]
     d = X.shape[1]
     R = tile_rows(d)
     T, S = room(R, d, W), np.empty((W.shape[0], R), W.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
-    weights, gradient = roomy(W), room(trained * k, d, W)
+    weights, gradient = roomy(W), roomy(dW)
     losses, labels, ahead = np.empty(R, np.float64), np.zeros(R, np.int64), np.zeros(R, np.int64)
     for start in range(0, m, R):
         size = min(R, m - start)
@@ -168,7 +179,7 @@ def sum_block(
         bent = S[: trained * k]
         outers(bent, T, size, gradient, X, ahead)
         add_rows(bent, size, db)
-    dW += gradient[:, :d]
+    dW[:] = gradient[:, :d]
 
 
 @kernel()
@@ -226,7 +237,7 @@ def hessian_block(
     R = tile_rows(d)
     T, S = room(R, d, V), np.empty((V.shape[0], R), V.dtype)
     center, stretch = roomy(mean.reshape((1, d))), roomy(factor.reshape((1, d)))
-    direction, sums, ahead = roomy(V), room(V.shape[0], d, V), np.zeros(R, np.int64)
+    direction, sums, ahead = roomy(V), roomy(dW), np.zeros(R, np.int64)
     labels, unused = np.zeros(R, np.int64), np.zeros(R, np.float64)
     for start in range(0, m, R):
         size = min(R, m - start)
@@ -241,4 +252,4 @@ def hessian_block(
         look_ahead(rows, start + R, ahead)
         outers(S, T, size, sums, X, ahead)
         add_rows(S, size, db)
-    dW += sums[:, :d]
+    dW[:] = sums[:, :d]

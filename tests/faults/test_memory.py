@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import tracemalloc
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 from linclass_cli import memory
 from linclass_cli.config import Config
 from linclass_cli.errors import ResourceError
+from linclass_cli.learn import footprint
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
-from linclass_cli.learn.footprint import fit_bytes
+from linclass_cli.learn.footprint import fit_bytes, most_bytes
 from linclass_cli.memory import Left, is_shortage, physical, require, spilling
 from linclass_cli.settings import resolve
 from linclass_cli.store import load_features, write_features
@@ -120,19 +122,74 @@ def test_what_surely_does_not_fit_is_said_before_the_work(tmp_path, made):
     assert "are left of the address space (ulimit -v 358400)" in err
     code, _, err = run(tmp_path, *command)
     assert code == 0, err
-    code, out, err = run(tmp_path, "extract", "--data", "large", before=limited(450))
-    assert (code, out) == (6, "")
-    assert "extracting vectors of large takes at least" in err
-    assert "features 1" in err
-    assert run(tmp_path, "extract", "--data", "large", "--json")[0] == 0
     for command in (("train",), ("cv", "--folds", "2")):
-        code, out, err = run(tmp_path, *command, "--data", "large", before=limited(420))
+        code, out, err = run(tmp_path, *command, "--data", "large", "--memory", "100M")
         assert (code, out) == (6, ""), err
-        assert f"{command[0]} on vectors of large takes at least" in err
-    ridge = ("train", "--data", "large", "--loss", "ridge", "--json")
-    code, out, err = run(tmp_path, *ridge, before=limited(900))
+        assert f"{command[0]} on vectors of large " in err
+        assert "are left of --memory 100M: raise that limit" in err
+    assert "or fewer --folds" in err
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Imported vectors, 205 MB of them: rows enough for many pieces."""
+    folder, rng = tmp_path_factory.mktemp("large"), np.random.default_rng(0)
+    n, d = 80_000, 640
+    X = rng.random((n, d), np.float32)
+    np.save(folder / "X.npy", X)
+    np.save(folder / "y.npy", (X[:, :3].sum(axis=1) + rng.normal(0, 0.2, n) > 1.5).astype(np.int64))
+    code, _, err = run(folder, "import", "X.npy", "--labels", "y.npy", "--name", "large")
     assert code == 0, err
-    assert json.loads(out)["n_train"] + json.loads(out)["n_val"] == 48_000
+    return folder
+
+
+def answers(folder: Path, *command: str, mega: int = 0) -> dict[str, object]:
+    """What a command says but for times; ``mega``: with so many MiB of address space and of ``--memory``."""
+    limits = ("--memory", f"{mega}M") if mega else ()
+    code, out, err = run(folder, *command, *limits, "--json", "--quiet", before=limited(mega) if mega else "")
+    assert code == 0, err
+    kept = {"seconds", "run", "path", "images_per_second", "cached"}
+    return {name: value for name, value in json.loads(out).items() if name not in kept}
+
+
+FITS = (
+    ("train", "--data", "large", "--solver", "lbfgs", "--max-iterations", "5"),
+    ("train", "--data", "large", "--loss", "hinge", "--epochs", "1"),
+    ("train", "--data", "large", "--loss", "ridge"),
+    ("cv", "--data", "large", "--loss", "ridge", "--folds", "2", "--l2", "0.1"),
+)
+
+
+def test_features_larger_than_memory_give_the_same_bits(large):
+    """Under a limit that leaves less than their size: features, models, and what is said of them."""
+    made = answers(large, "extract", "--data", "large", mega=560)
+    file = next((large / "cache/features").glob("large-*.h5"))
+    content = file.read_bytes()
+    assert answers(large, "extract", "--data", "large", "--force") == made
+    assert file.read_bytes() == content
+    for fit in FITS:
+        there = answers(large, *fit)  # first: compiling would take more than the limit
+        assert answers(large, *fit, mega=560) == there, fit
+    there = answers(large, "evaluate", "run1")
+    assert answers(large, "evaluate", "run1", mega=560) == there
+    predicted = run(large, "predict", "run1", "X.npy", "--memory", "560M", before=limited(560))
+    assert predicted == run(large, "predict", "run1", "X.npy")
+    assert predicted[1].count("\n") == 80_001
+
+
+@pytest.mark.slow_faults
+@pytest.mark.parametrize("command", [*FITS, ("cv", "--data", "large", "--folds", "3", "--l2", "0.1")])
+def test_features_larger_than_memory_in_steps_of_address_space(large, command):
+    for mega in range(360, 800, 40):
+        attempt(large, mega, *command, "--memory", f"{mega}M")
+
+
+@pytest.mark.parametrize("size", ["4", "4GB", "-1G", "G", "many", "1e3M"])
+def test_a_size_that_is_none_is_one_line(tmp_path, size):
+    code, out, err = run(tmp_path, "train", "--memory", size)
+    assert (code, out) == (3, "")
+    assert err.count("\n") == 1
+    assert "a size as 4G or 500M" in err
 
 
 def fake(root: Path, files: dict[str, str]) -> Path:
@@ -304,8 +361,22 @@ def test_a_fit_takes_what_is_estimated_at_the_least(tmp_path, kind, loss, solver
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    estimate = sum(fit_bytes(rows, d, k, solver, folds if kind == "cv" else 1).values())
+    of_folds = folds if kind == "cv" else 1
+    estimate = sum(fit_bytes(rows, d, k, solver, of_folds).values())
     assert 0 < estimate <= peak
+    assert estimate <= sum(most_bytes(rows, d, k, solver, of_folds).values())
+
+
+def test_estimates_are_of_what_the_solvers_do():
+    from linclass_cli.learn import gram, tiles
+    from linclass_cli.learn.solvers.newton import FIRST_PER_FEATURE, FIRST_ROWS
+
+    assert footprint.SAMPLE_ROWS == FIRST_ROWS
+    assert footprint.SAMPLE_PER_FEATURE == FIRST_PER_FEATURE
+    assert footprint.PAIRS == import_module("linclass_cli.learn.solvers.lbfgs")._PAIRS
+    assert footprint.MOST_FACTORS == gram._FACTOR_BYTES
+    assert footprint.MOST_BLOCKS == tiles.MAX_BLOCKS
+    assert footprint.MOST_SUMS == 8 * tiles.PARTIAL_VALUES
 
 
 def test_no_limit_leaves_everything_as_it_is():

@@ -14,6 +14,7 @@ from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows, weigh_rows
 from linclass_cli.learn.objective import Problem, kernel_weights, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.tiles import add_rows, load, look_ahead, room, roomy, tile_rows
+from linclass_cli.on_disk import shuffled
 
 
 @kernel()
@@ -119,8 +120,9 @@ def sgd(
     while epoch < epochs:
         order = rng.permutation(part.m)
         rate = learning_rate / (1.0 + decay * epoch)
-        rows, y = part.rows[order], part.y[order]
-        data = for_kernels(part.X), rows, y, mean, factor
-        _epoch(*data, batch_size, number, l2, rate, momentum, weights, W, b, step_W, step_b)
+        y = part.y[order]
+        for X, rows, at in shuffled(part.X, part.rows[order], batch_size):
+            data = for_kernels(X), rows, y[at], mean, factor
+            _epoch(*data, batch_size, number, l2, rate, momentum, weights, W, b, step_W, step_b)
         epoch += 1
         yield iterate()
