@@ -47,7 +47,8 @@ WAYS = (
     ("softmax", "sgd", {"epochs": 5, "learning_rate": 0.01, "momentum": 0.5}),
     ("hinge", "sgd", {"epochs": 5}),
 )
-CV = (("softmax", "newton", {"gap": 1e-6}), ("ridge", "closed", {}))
+# The least l2 of these with a gap of 1e-6 is beyond what float32 can prove on every processor.
+CV = (("softmax", "newton", {"gap": 3e-6}), ("ridge", "closed", {}))
 # Weights as such: the others stand anywhere within their tolerance of the optimum.
 EXACT = ("sgd", "closed")
 
