@@ -1,11 +1,8 @@
-"""Arrays that stay in their file: rows are read when they are wanted, ahead of whoever works on them.
+"""Arrays that stay in their file: rows are read when they are wanted.
 
 A memory map counts in full against a limit of address space, and what does not stay in memory is waited for
-a few pages at a time. So what surpasses the memory that there is (`memory.stays_on_disk`) is read in large
-pieces into two buffers, in turns: while a piece is worked on, a thread reads the next one.
-
-Whoever works on pieces gets, bit for bit, what the whole array in memory gives: a tile never begins or ends
-elsewhere because a piece does (:func:`pieces`).
+a few pages at a time. So what surpasses the memory that there is (`memory.stays_on_disk`) is read, in large
+pieces: `read_ahead` says how passes get them.
 """
 
 from __future__ import annotations
@@ -14,10 +11,9 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +23,6 @@ from linclass_cli.regular import open_regular
 from linclass_cli.threads import in_force
 
 Array = np.ndarray[Any, np.dtype[Any]]
-T = TypeVar("T")
 
 _GAP = 1 << 16  # bytes between two wanted rows that are read along: the way to the second would last longer
 # Bytes of one buffer, at most: disks need large reads, and what is larger stays in no cache.
@@ -85,7 +80,7 @@ class OnDisk:
             return self._columns(rows, columns)
         out = self.empty(len(rows))
         for start, stop in spans(self, 0, len(rows)):
-            buffer = self.empty(_room(self, rows[start:stop]))
+            buffer = self.empty(buffer_rows(self, rows[start:stop]))
             np.take(buffer, self.gather(rows[start:stop], buffer), axis=0, out=out[start:stop])
         return out
 
@@ -101,7 +96,7 @@ class OnDisk:
     def gather(self, rows: Array, buffer: Array) -> Array:
         """Read the rows, int64 (m,), and what little is between them, into ``buffer``; where they are there.
 
-        The buffer has room for :func:`_room` of them.
+        The buffer has room for :func:`buffer_rows` of them.
         """
         order = None if _ascending(rows) else np.argsort(rows, kind="stable")
         wanted = rows if order is None else rows[order]
@@ -173,152 +168,15 @@ def read_bytes(file: int, path: Path, at: int, out: Array) -> None:
         done += got
 
 
-def pieces(
-    X: Array | OnDisk, blocks: Sequence[Array], step: int
-) -> Iterator[tuple[int, Array, Array, slice]]:
-    """What a pass over blocks of rows works on: (which block, features, rows of those, what of the block).
-
-    blocks: int64 (m,), ascending each. In memory each block comes whole. From a file all blocks are read
-    together, in pieces, and each comes in parts, in its order, that begin at multiples of ``step``: whoever
-    works on ``step`` rows at a time, and goes on where it was, computes the same in both cases. The features
-    are for one turn: the buffer is filled again.
-    """
-    if not isinstance(X, OnDisk):
-        for i, rows in enumerate(blocks):
-            yield i, X, rows, slice(0, len(rows))
-        return
-    wanted = blocks[0] if len(blocks) == 1 else np.sort(np.concatenate(blocks), kind="stable")
-    if len(wanted) == 0:
-        return
-    tiles = [_Tile(X.empty(step)) for _ in blocks]
-    starts, room = _cut(X, wanted)
-
-    def read(rows: Array, buffer: Array) -> tuple[Array, Array, Array]:
-        return rows, X.gather(rows, buffer), buffer
-
-    jobs = (partial(read, rows) for rows in np.split(wanted, starts[1:]))
-    for rows, local, buffer in _ahead(jobs, X, room):
-        for i, (block, tile) in enumerate(zip(blocks, tiles, strict=True)):
-            stop = int(np.searchsorted(block, rows[-1], "right"))
-            if stop == tile.stop:
-                continue
-            own = block[tile.stop : stop]
-            places = local if len(blocks) == 1 else local[np.searchsorted(rows, own)]
-            for features, where, at in tile.feed(buffer, places, step, stop == len(block)):
-                yield i, features, where, at
-
-
-class _Tile:
-    """The rows of a block that came last and are fewer than a step: they wait for the next piece."""
-
-    def __init__(self, kept: Array) -> None:
-        self.kept, self.count = kept, 0
-        self.stop = 0  # rows of the block that came
-
-    def feed(
-        self, buffer: Array, places: Array, step: int, ends: bool
-    ) -> Iterator[tuple[Array, Array, slice]]:
-        """The next rows of the block are at these places of the buffer: what can be worked on by now."""
-        first = self.stop - self.count
-        self.stop += len(places)
-        if self.count:
-            more = min(step - self.count, len(places))
-            np.take(buffer, places[:more], axis=0, out=self.kept[self.count : self.count + more])
-            self.count, places = self.count + more, places[more:]
-            if self.count == step or ends:
-                yield self.kept, np.arange(self.count), slice(first, first + self.count)
-                first, self.count = first + self.count, 0
-        whole = len(places) if ends else len(places) // step * step
-        if whole:
-            yield buffer, places[:whole], slice(first, first + whole)
-        left = places[whole:]
-        if len(left):
-            np.take(buffer, left, axis=0, out=self.kept[: len(left)])
-            self.count = len(left)
-
-
-def shuffled(X: Array | OnDisk, rows: Array, batch: int) -> Iterator[tuple[Array, Array, slice]]:
-    """Rows int64 (m,) in any order, by whole batches: (features, rows of those, which of the rows).
-
-    Raises ResourceError where a batch is larger than the memory that is left.
-    """
-    if not isinstance(X, OnDisk):
-        yield X, rows, slice(0, len(rows))
-        return
-    batch = min(batch, len(rows))
-    what = f"a batch of {batch:,} images"
-    most = buffer_bytes(2 * X.width * batch, 2 * PIECE_BYTES, what=what, less="--batch-size")
-    count = max(1, most // 2 // max(1, X.width) // batch) * batch
-    parts = [slice(start, min(start + count, len(rows))) for start in range(0, len(rows), count)]
-
-    def read(at: slice, buffer: Array) -> tuple[Array, Array, slice]:
-        return buffer, X.gather(rows[at], buffer), at
-
-    # In ascending order, as of a single batch, what lies between rows is read along.
-    room = max(_room(X, rows[at]) for at in parts)
-    yield from _ahead((partial(read, at) for at in parts), X, room)
-
-
-class _Reader:
-    """A thread that reads, and two buffers: kept for the next block, as new memory costs time to be had."""
-
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="linclass-read")
-        self.rooms = [np.empty(0, np.uint8)] * 2
-
-    def buffers(self, X: OnDisk, rows: int) -> list[Array]:
-        size = rows * X.width
-        if self.rooms[0].nbytes < size or self.rooms[0].nbytes > max(size, 2 * PIECE_BYTES):
-            self.rooms.clear()
-            self.rooms = [np.empty(size, np.uint8) for _ in range(2)]
-        return [room[:size].view(X.dtype).reshape(rows, *X.shape[1:]) for room in self.rooms]
-
-
-_idle: list[_Reader] = []  # as many as there were at once
-
-
-def _ahead(jobs: Iterator[Callable[[Array], T]], X: OnDisk, rows: int) -> Iterator[T]:
-    """What the jobs make of two buffers of so many rows, each begun before the one before it is worked on."""
-    reader = _idle.pop() if _idle else _Reader()
-    buffers = reader.buffers(X, rows)
-    reading: Future[T] | None = None
-    following: Future[T] | None = None
-    try:
-        for i, job in enumerate(jobs):
-            following = reader.pool.submit(job, buffers[i % 2])
-            if reading is not None:
-                yield reading.result()
-            reading = following
-        if reading is not None:
-            yield reading.result()
-    finally:
-        if following is not None and not following.cancel():
-            wait([following])  # it fills a buffer that somebody else gets
-        _idle.append(reader)
-
-
-def _cut(X: OnDisk, rows: Array) -> tuple[list[int], int]:
-    """Where pieces of ascending rows begin, and the rows that a buffer has room for."""
-    room = X.piece
-    ends = np.cumsum(_steps(X, rows))  # rows of a buffer up to each one, if there were no pieces
-    starts = [0]
-    while True:
-        first = starts[-1]
-        after = int(np.searchsorted(ends, ends[first] + room - 1, "right"))
-        if after >= len(rows):
-            return starts, min(room, int(ends[-1]))
-        starts.append(after)
-
-
-def _steps(X: OnDisk, rows: Array) -> Array:
+def buffer_steps(X: OnDisk, rows: Array) -> Array:
     """Rows of a buffer that each of ascending rows takes, with the gap before it where that is read along."""
     steps = np.diff(rows, prepend=rows[:1] - 1)
     return np.where(steps > _gap(X), 1, steps)
 
 
-def _room(X: OnDisk, rows: Array) -> int:
+def buffer_rows(X: OnDisk, rows: Array) -> int:
     """Rows of a buffer that these take, in whatever order they are."""
-    return int(_steps(X, rows).sum()) if _ascending(rows) else len(rows)
+    return int(buffer_steps(X, rows).sum()) if _ascending(rows) else len(rows)
 
 
 def _gap(X: OnDisk) -> int:

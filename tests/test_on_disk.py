@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from linclass_cli import on_disk
 from linclass_cli.errors import ResourceError
-from linclass_cli.on_disk import OnDisk, pieces, shuffled
+from linclass_cli.on_disk import OnDisk
+from linclass_cli.read_ahead import pieces, shuffled
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,8 @@ from linclass_cli.learn.objective import Part, Value, kernel_weights
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.newton import FIRST_PER_FEATURE, FIRST_ROWS
 from linclass_cli.learn.tiles import count_blocks, curvature_block, hessian_block, step_rows, sum_block
-from linclass_cli.on_disk import OnDisk, pieces
+from linclass_cli.on_disk import OnDisk
+from linclass_cli.read_ahead import pieces
 from linclass_cli.threads import Spans, in_chunks
 
 

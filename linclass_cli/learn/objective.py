@@ -27,7 +27,8 @@ from linclass_cli.learn.tiles import (
     sum_block,
     take_rows,
 )
-from linclass_cli.on_disk import OnDisk, pieces
+from linclass_cli.on_disk import OnDisk
+from linclass_cli.read_ahead import pieces
 from linclass_cli.threads import Spans, in_chunks
 
 

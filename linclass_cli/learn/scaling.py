@@ -11,7 +11,8 @@ from linclass_cli.errors import InputError
 from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.tiles import take_rows
-from linclass_cli.on_disk import OnDisk, pieces
+from linclass_cli.on_disk import OnDisk
+from linclass_cli.read_ahead import pieces
 from linclass_cli.threads import Spans, in_chunks
 
 _BLOCK_ROWS = 2048

@@ -14,7 +14,7 @@ from linclass_cli.learn.losses import LOSS_NUMBER, Array, loss_rows, weigh_rows
 from linclass_cli.learn.objective import Problem, kernel_weights, objective
 from linclass_cli.learn.solvers.iterate import Iterate, check_finite
 from linclass_cli.learn.tiles import add_rows, load, look_ahead, room, roomy, tile_rows
-from linclass_cli.on_disk import shuffled
+from linclass_cli.read_ahead import shuffled
 
 
 @kernel()
