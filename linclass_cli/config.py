@@ -15,12 +15,18 @@ from typing import Any, Literal
 from linclass_cli.sections import Section, Setting, setting
 
 FILE_NAME = "linclass.toml"
+PRESETS = Path(__file__).parent / "presets"
 _MOST_STRENGTHS = 1000
 
 FeatureName = Literal["hog", "pixels", "hue", "gradients", "pairs", "colours", "patches", "vectors"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
 SolverName = Literal["auto", "newton", "smoothed", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
+
+
+def preset_names() -> list[str]:
+    """The presets that come with linclass, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def parse_strengths(value: Any) -> Any:

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.config import FILE_NAME, Config, config_of, leaves
+from linclass_cli.config import FILE_NAME, PRESETS, Config, config_of, leaves, preset_names
 from linclass_cli.errors import MissingError, SettingsError, did_you_mean
 from linclass_cli.regular import Irregular, read_regular
 from linclass_cli.sections import Setting
 
-PRESETS = Path(__file__).parent / "presets"
 ENV_PREFIX = "LINCLASS_"
 # Read elsewhere: the first two choose sources, the last one belongs to the tests.
 ENV_OTHERS = {"LINCLASS_CONFIG", "LINCLASS_PRESET", "LINCLASS_TEST_DATA"}
@@ -202,7 +201,7 @@ def _unknown(key: str, source: str) -> SettingsError:
 
 
 def _preset_path(name: str) -> Path:
-    known = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    known = preset_names()
     if name not in known:
         raise MissingError(f"no preset {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
     return PRESETS / f"{name}.toml"

@@ -16,7 +16,7 @@ import typer
 
 from linclass_cli.commands.completion import choices_of, completer, completer_of, presets
 from linclass_cli.commands.deferred import defer
-from linclass_cli.config import Config, leaves
+from linclass_cli.config import Config, leaves, preset_names
 from linclass_cli.errors import InputError, did_you_mean
 from linclass_cli.memory import load_numpy
 from linclass_cli.sections import Setting
@@ -204,7 +204,7 @@ def _common() -> list[inspect.Parameter]:
             str | None,
             None,
             "--preset",
-            text="settings that come with linclass: course",
+            text=f"settings that come with linclass: {', '.join(preset_names())}",
             autocompletion=presets,
         ),
         option("json", bool, False, "--json", text="print one JSON object on stdout"),

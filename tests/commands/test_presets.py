@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from linclass_cli.config import PRESETS
 from linclass_cli.runs import load_model
-from linclass_cli.settings import PRESETS
 
 SMALL = ("--filters", "8", "--patch-samples", "500", "--rounds", "1")
 LEARNED = ("patches-fast", "patches", "patches-best")
@@ -31,6 +31,11 @@ def test_a_preset_fits_all_training_images(linclass, preset):
 def test_every_preset_is_described():
     text = Path(__file__).parents[2].joinpath("docs", "accuracy.md").read_text()
     assert [p.stem for p in PRESETS.glob("*.toml") if f"`{p.stem}`" not in text and p.stem != "course"] == []
+
+
+def test_help_names_every_preset(linclass):
+    text = " ".join(linclass("train", "--help").out.replace("│", " ").split())
+    assert "come with linclass: course, hog-best, patches, patches-best, patches-fast" in text
 
 
 def test_another_loss_and_solver_overrule_a_preset(linclass):
