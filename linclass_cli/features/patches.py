@@ -117,10 +117,17 @@ class Patches:
         return 2 if self.encoding == "threshold" else 1
 
     def dim(self, image_shape: tuple[int, int, int]) -> int:
-        """Regions * values * filters. Raises InputError where there are fewer patches than cells a side."""
+        """Regions * values * filters.
+
+        Raises InputError where there are fewer patches than cells a side, or a patch is a single number.
+        """
         from linclass_cli.features.checks import check_shape
 
-        height, width, _ = check_shape(image_shape)
+        height, width, channels = check_shape(image_shape)
+        if self.patch_size**2 * channels < 2:
+            raise InputError(
+                "a patch of one grey pixel is 0 once its mean is taken away: take --patch-size 2 or more"
+            )
         least = self.patch_size + self.cells - 1
         if min(height, width) < least:
             raise InputError(

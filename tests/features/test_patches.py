@@ -296,6 +296,9 @@ def test_refusals():
         Patches().dim((32, 8, 3))
     assert Patches(overlap=False).dim((32, 8, 3)) == Patches().dim((9, 9, 3)) == 9 * 2 * 400
     assert Patches(encoding="triangle").dim((9, 9, 3)) == 9 * 400
+    with pytest.raises(InputError, match="one grey pixel is 0 once its mean is taken away: take --patch-size 2"):
+        Patches(patch_size=1).dim((9, 9, 1))
+    assert Patches(patch_size=1).dim((9, 9, 3)) > 0
     images = pictures((12, 12, 3))
     with pytest.raises(InputError, match="learns from the training part first"):
         extract(Patches(filters=7), images)
