@@ -134,7 +134,11 @@ class FeatureConfig(Section):
         10, "rounds of k-means for the dictionary; 0: random patches", ge=0, le=1000, only_for=_PATCHES
     )
     patch_samples: int = setting(
-        100_000, "patches that the dictionary is learned from", ge=1, le=10_000_000, only_for=_PATCHES
+        100_000,
+        "patches that the dictionary is learned from; two a filter at least",
+        ge=1,
+        le=10_000_000,
+        only_for=_PATCHES,
     )
     whitening: float = setting(
         0.1, "added to the variances before patches are whitened", ge=0, le=1e6, only_for=_PATCHES

@@ -26,6 +26,7 @@ from linclass_cli.features import (
     describe_extractor,
     fit_extractor,
     learned_by,
+    learning_bytes,
     learns,
     make_extractor,
     parts_of,
@@ -143,7 +144,7 @@ def extract(
 
 
 def _require_memory(plan: Plan, d: int) -> None:
-    """Raise ResourceError where images and features surely do not fit."""
+    """Raise ResourceError where images and features, or what learns from the images, surely do not fit."""
     info = plan.info
     n = info.n_train + info.n_test
     images = n * math.prod(info.image_shape) * (4 if info.kind == "vectors" else 1)
@@ -151,10 +152,12 @@ def _require_memory(plan: Plan, d: int) -> None:
     name = "vectors" if info.kind == "vectors" else "images"
     what = f"extracting {plan.extractor.name} of {info.name}"
     # The images of known datasets are put together in memory; imported ones are pages of their files.
-    if info.name in DATASETS:
-        require(what, {name: images}, features)
-    else:
-        require(what, {}, {name: images, **features})
+    held, mapped = ({name: images}, {}) if info.name in DATASETS else ({}, {name: images})
+    if learns(plan.extractor):
+        # Before there are features.
+        learning = {"the dictionary": learning_bytes(plan.extractor, info.image_shape)}
+        require(what, held | learning, mapped, ": fewer --patch-samples or --filters")
+    require(what, held, mapped | features)
 
 
 def _cached(plan: Plan, began: float) -> Extracted:
