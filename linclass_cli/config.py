@@ -64,6 +64,7 @@ class DataConfig(Section):
 
 
 _HOG = ("hog",)
+_FACTOR = r"[0-9]{1,6}(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?"
 # Which ones, and how large, is looked at by `features.numbers`.
 _NUMBERS: dict[str, Any] = {
     "pattern": r"^[0-9]{1,6}(,[0-9]{1,6}){0,7}$",
@@ -168,7 +169,7 @@ class ModelConfig(Section):
         "for joined features, a factor of each one's columns after the scaling: 1,0.3",
         metavar="A,B,...",
         max_length=200,
-        pattern=r"^([0-9]{1,6}(\.[0-9]{1,9})?(,[0-9]{1,6}(\.[0-9]{1,9})?)*)?$",
+        pattern=rf"^({_FACTOR}(,{_FACTOR})*)?$",
         words="numbers above 0 with commas, as 1,0.3",
     )
     class_weight: str = setting(

@@ -147,10 +147,14 @@ def _check_weights(config: Config, given: dict[str, _Given]) -> None:
     weights, names = config.model.part_weights, config.feature.name.split("+")
     if weights and len(names) != weights.count(",") + 1:
         name = config.feature.name
-        why = f"one number is wanted for each of the joined features, and {name} has {len(names)}"
+        why = (
+            f"one number is wanted for each of the joined features, and {name} has {len(names)}; "
+            '--part-weights "" leaves them as they are'
+        )
         raise _impossible(given, "model.part_weights", weights, why)
-    if weights and not all(float(weight) > 0 for weight in weights.split(",")):
-        raise _impossible(given, "model.part_weights", weights, "numbers above 0 are wanted")
+    if weights and not all(1e-9 <= float(weight) <= 1e6 for weight in weights.split(",")):
+        why = "numbers above 0, from 1e-9 to 1e6, are wanted"
+        raise _impossible(given, "model.part_weights", weights, why)
 
 
 def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> SettingsError:
