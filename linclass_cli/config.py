@@ -156,6 +156,13 @@ class FeatureConfig(Section):
         """The parameters of the extractor ``name``: how its values are stored is none of them."""
         return {key: value for key, value in super().options(name).items() if key != "store_dtype"}
 
+    def record(self) -> dict[str, Any]:
+        """What has an effect: the encoding triangle has no threshold."""
+        options = self.options(self.name)
+        if options.get("encoding") == "triangle":
+            del options["threshold"]
+        return options | {"store_dtype": self.store_dtype}
+
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
@@ -286,11 +293,7 @@ class Config(Section):
         return {
             "seed": self.seed,
             "data": dataclasses.asdict(self.data),
-            "feature": {
-                "name": self.feature.name,
-                **self.feature.options(self.feature.name),
-                "store_dtype": self.feature.store_dtype,
-            },
+            "feature": {"name": self.feature.name, **self.feature.record()},
             "model": _said(self.model),
             "solver": {"name": self.solver_name, **self.solver.options(self.solver_name)},
             "split": _said(self.split),

@@ -112,6 +112,10 @@ def test_a_run_on_the_triangle_of_distances(linclass):
     found = Evidence(load_run(Path("cache"), "mine"), pytest.fail).filters
     assert found.reshape(8, 36).tolist() == tensors["feature.patches.filters"][order].tolist()
     assert linclass("evaluate", "mine", "--json").json["accuracy"] == trained["test_accuracy"]
+    shown = linclass("runs", "show", "mine").out
+    assert ("feature.encoding" in shown, "feature.threshold" in shown) == (True, False)
+    linclass("train", "--data", "textures", *SMALL, "--name", "other")
+    assert "feature.threshold" in linclass("runs", "compare", "mine", "other").out
 
 
 def test_a_threshold_is_not_for_the_triangle(linclass):
