@@ -40,7 +40,7 @@ def _text(one: Setting) -> str:
 def allowed(one: Setting) -> str:
     """What a setting may be, in words."""
     if one.choices:
-        joined = f", or several joined by {one.joined}" if one.joined else ""
+        joined = f", or several joined by {one.joined}, each once" if one.joined else ""
         return ", ".join(one.choices) + joined
     whole = "an even whole number" if one.bounds.get("multiple_of") == 2 else "a whole number"
     kind = {int: whole, float: "a finite number", bool: "true or false", str: _text(one)}
