@@ -15,12 +15,18 @@ from typing import Any, Literal
 from linclass_cli.sections import Section, Setting, setting
 
 FILE_NAME = "linclass.toml"
+PRESETS = Path(__file__).parent / "presets"
 _MOST_STRENGTHS = 1000
 
 FeatureName = Literal["hog", "pixels", "hue", "gradients", "pairs", "colours", "patches", "vectors"]
 LossName = Literal["softmax", "hinge", "squared-hinge", "ridge"]
 SolverName = Literal["auto", "newton", "smoothed", "lbfgs", "sgd", "closed"]
 BlockNorm = Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
+
+
+def preset_names() -> list[str]:
+    """The presets that come with linclass, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def parse_strengths(value: Any) -> Any:
@@ -58,6 +64,7 @@ class DataConfig(Section):
 
 
 _HOG = ("hog",)
+_FACTOR = r"[0-9]{1,6}(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?"
 # Which ones, and how large, is looked at by `features.numbers`.
 _NUMBERS: dict[str, Any] = {
     "pattern": r"^[0-9]{1,6}(,[0-9]{1,6}){0,7}$",
@@ -128,7 +135,11 @@ class FeatureConfig(Section):
         10, "rounds of k-means for the dictionary; 0: random patches", ge=0, le=1000, only_for=_PATCHES
     )
     patch_samples: int = setting(
-        100_000, "patches that the dictionary is learned from", ge=1, le=10_000_000, only_for=_PATCHES
+        100_000,
+        "patches that the dictionary is learned from; two a filter at least",
+        ge=1,
+        le=10_000_000,
+        only_for=_PATCHES,
     )
     whitening: float = setting(
         0.1, "added to the variances before patches are whitened", ge=0, le=1e6, only_for=_PATCHES
@@ -145,6 +156,13 @@ class FeatureConfig(Section):
         """The parameters of the extractor ``name``: how its values are stored is none of them."""
         return {key: value for key, value in super().options(name).items() if key != "store_dtype"}
 
+    def record(self) -> dict[str, Any]:
+        """What has an effect: the encoding triangle has no threshold."""
+        options = self.options(self.name)
+        if options.get("encoding") == "triangle":
+            del options["threshold"]
+        return options | {"store_dtype": self.store_dtype}
+
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
@@ -158,7 +176,7 @@ class ModelConfig(Section):
         "for joined features, a factor of each one's columns after the scaling: 1,0.3",
         metavar="A,B,...",
         max_length=200,
-        pattern=r"^([0-9]{1,6}(\.[0-9]{1,9})?(,[0-9]{1,6}(\.[0-9]{1,9})?)*)?$",
+        pattern=rf"^({_FACTOR}(,{_FACTOR})*)?$",
         words="numbers above 0 with commas, as 1,0.3",
     )
     class_weight: str = setting(
@@ -283,11 +301,7 @@ class Config(Section):
         return {
             "seed": self.seed,
             "data": dataclasses.asdict(self.data),
-            "feature": {
-                "name": self.feature.name,
-                **self.feature.options(self.feature.name),
-                "store_dtype": self.feature.store_dtype,
-            },
+            "feature": {"name": self.feature.name, **self.feature.record()},
             "model": _said(self.model),
             "solver": {"name": self.solver_name, **self.solver.options(self.solver_name)},
             "split": _said(self.split),

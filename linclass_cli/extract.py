@@ -26,6 +26,7 @@ from linclass_cli.features import (
     describe_extractor,
     fit_extractor,
     learned_by,
+    learning_bytes,
     learns,
     make_extractor,
     parts_of,
@@ -143,7 +144,7 @@ def extract(
 
 
 def _require_memory(plan: Plan, d: int) -> None:
-    """Raise ResourceError where images surely do not fit."""
+    """Raise ResourceError where images, or what learns from them, surely do not fit."""
     info = plan.info
     n = info.n_train + info.n_test
     what = f"extracting {plan.extractor.name} of {info.name}"
@@ -151,10 +152,16 @@ def _require_memory(plan: Plan, d: int) -> None:
     images = {"images": n * math.prod(info.image_shape)}
     # The images of known datasets are put together in memory; imported ones are pages of their files. Vectors
     # are read when they are wanted, if need be, and features written as they come.
+    mapped: dict[str, int] = {}
     if info.name in DATASETS:
-        require(what, {**held, **images})
-    else:
-        require(what, held, images if info.kind == "images" else {})
+        held |= images
+    elif info.kind == "images":
+        mapped = images
+    if learns(plan.extractor):
+        # Before there are features.
+        learning = {"the dictionary": learning_bytes(plan.extractor, info.image_shape)}
+        require(what, held | learning, mapped, ": fewer --patch-samples or --filters")
+    require(what, held, mapped)
 
 
 def _cached(plan: Plan, began: float) -> Extracted:

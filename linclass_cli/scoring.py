@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.config import Config, config_of, leaves
-from linclass_cli.errors import InputError
+from linclass_cli.data.manifest import DatasetInfo, describe_dataset
+from linclass_cli.errors import InputError, LinclassError
 from linclass_cli.extract import BATCH, Advance, Plan, obtain_features, plan_features, silent
-from linclass_cli.features import Extractor, learns, with_learned
+from linclass_cli.features import Extractor, learns, make_extractor, with_learned
 from linclass_cli.halves import as_stored
 from linclass_cli.jit import kernel
 from linclass_cli.learn.tiles import copied_rows
@@ -118,17 +119,14 @@ def score_run(
 
     Missing features are extracted first; those of a feature that learns are always by what this run's has
     learned. Raises MissingError where the run or the dataset is not there, and InputError where the dataset's
-    classes are not the model's.
+    classes are not the model's, or its images are unlike those that the model was made for.
     """
     run, model = load_run(Path(cache_dir), name), load_model(Path(cache_dir), name)
     config = run_config(run, cache_dir, data)
-    _require_memory(config, model, part)
+    info = describe_dataset(config.data.name, config.cache)
+    _require_like(info, run, model, config)
+    _require_memory(info, model, part)
     plan = plan_features(config)
-    if plan.info.classes != model.classes:
-        raise InputError(
-            f"{name} knows {_few(model.classes)}, and {config.data.name} has {_few(plan.info.classes)}: "
-            "choose a dataset of the same classes"
-        )
     features = _stored(plan, config, model) if learns(plan.extractor) else None
     if learns(plan.extractor) and features is None:
         extractor = with_learned(plan.extractor, model.learned)
@@ -138,6 +136,50 @@ def score_run(
         _, features = obtain_features(config, advance, notice)
     block = features.train if part == "train" else features.test
     return Scored(run, model, config, linear_scores(model, block.X), block.y)
+
+
+def _require_like(info: DatasetInfo, run: Run, model: Model, config: Config) -> None:
+    """Raise InputError where a dataset is none that the run's model can judge."""
+    kind = "vectors" if config.feature.name == "vectors" else "images"
+    if info.kind != kind:
+        raise InputError(
+            f"{run.id} judges {kind}, and {info.name} holds {info.kind}: choose a dataset of {kind}"
+        )
+    if info.classes != model.classes:
+        raise InputError(
+            f"{run.id} knows {_few(model.classes)}, and {info.name} has {_few(info.classes)}: "
+            "choose a dataset of the same classes"
+        )
+    if info.name == run.config["data"]["name"]:
+        return
+    try:
+        own = describe_dataset(run.config["data"]["name"], config.cache)
+    except LinclassError:  # it is gone, and nobody knows any more what it was like
+        return
+    if not _suits(info, own, model, config):
+        raise InputError(
+            f"{run.id} was trained on {_such(own)} ({own.name}), and {info.name} has {_such(info)}: "
+            f"choose a dataset of {kind} like the first"
+        )
+
+
+def _suits(info: DatasetInfo, own: DatasetInfo, model: Model, config: Config) -> bool:
+    """Whether images have the features that the model was made for on its own ones."""
+    extractor = make_extractor(config.feature.name, **config.feature.options(config.feature.name))
+    if learns(extractor) and info.image_shape[2] != own.image_shape[2]:
+        return False
+    try:
+        return extractor.dim(info.image_shape) == len(model.mean)
+    except InputError:
+        return False
+
+
+def _such(info: DatasetInfo) -> str:
+    """The shape of a dataset's images or vectors, in words."""
+    height, width, channels = info.image_shape
+    if info.kind == "vectors":
+        return f"vectors of {channels} numbers"
+    return f"{'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"
 
 
 def _stored(plan: Plan, config: Config, model: Model) -> Features | None:
@@ -175,9 +217,8 @@ def _score_images(
     return scores, np.asarray(split.labels, np.int64)
 
 
-def _require_memory(config: Config, model: Model, part: str) -> None:
+def _require_memory(info: DatasetInfo, model: Model, part: str) -> None:
     """Raise ResourceError where the scores surely do not fit."""
-    info = plan_features(config).info
     k, d = model.weight.shape
     n = info.n_train if part == "train" else info.n_test
     require(f"scoring {info.name}", {"scores": 4 * n * k, "rows": 4 * d})

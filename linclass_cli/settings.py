@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.config import FILE_NAME, Config, config_of, leaves
+from linclass_cli.config import FILE_NAME, PRESETS, Config, config_of, leaves, preset_names
 from linclass_cli.errors import MissingError, SettingsError, did_you_mean
 from linclass_cli.regular import Irregular, read_regular
 from linclass_cli.sections import Setting
 
-PRESETS = Path(__file__).parent / "presets"
 ENV_PREFIX = "LINCLASS_"
 # Read elsewhere: the first two choose sources, the last one belongs to the tests.
 ENV_OTHERS = {"LINCLASS_CONFIG", "LINCLASS_PRESET", "LINCLASS_TEST_DATA"}
@@ -41,7 +40,7 @@ def _text(one: Setting) -> str:
 def allowed(one: Setting) -> str:
     """What a setting may be, in words."""
     if one.choices:
-        joined = f", or several joined by {one.joined}" if one.joined else ""
+        joined = f", or several joined by {one.joined}, each once" if one.joined else ""
         return ", ".join(one.choices) + joined
     whole = "an even whole number" if one.bounds.get("multiple_of") == 2 else "a whole number"
     kind = {int: whole, float: "a finite number", bool: "true or false", str: _text(one)}
@@ -148,10 +147,14 @@ def _check_weights(config: Config, given: dict[str, _Given]) -> None:
     weights, names = config.model.part_weights, config.feature.name.split("+")
     if weights and len(names) != weights.count(",") + 1:
         name = config.feature.name
-        why = f"one number is wanted for each of the joined features, and {name} has {len(names)}"
+        why = (
+            f"one number is wanted for each of the joined features, and {name} has {len(names)}; "
+            '--part-weights "" leaves them as they are'
+        )
         raise _impossible(given, "model.part_weights", weights, why)
-    if weights and not all(float(weight) > 0 for weight in weights.split(",")):
-        raise _impossible(given, "model.part_weights", weights, "numbers above 0 are wanted")
+    if weights and not all(1e-9 <= float(weight) <= 1e6 for weight in weights.split(",")):
+        why = "numbers above 0, from 1e-9 to 1e6, are wanted"
+        raise _impossible(given, "model.part_weights", weights, why)
 
 
 def _impossible(given: dict[str, _Given], key: str, value: Any, why: str) -> SettingsError:
@@ -202,7 +205,7 @@ def _unknown(key: str, source: str) -> SettingsError:
 
 
 def _preset_path(name: str) -> Path:
-    known = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    known = preset_names()
     if name not in known:
         raise MissingError(f"no preset {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
     return PRESETS / f"{name}.toml"

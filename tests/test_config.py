@@ -81,6 +81,7 @@ def test_every_key_can_come_from_the_environment():
         ("feature.distances", "1.5", "with commas, as 8,4"),
         ("feature.colour_cells", "", "with commas, as 8,4"),
         ("feature.augment", "up", "allowed is none, flip"),
+        ("feature.name", "hog+hog", "or several joined by +, each once"),
         ("model.part_weights", "1;2", "allowed is numbers above 0 with commas, as 1,0.3"),
     ],
 )

@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from linclass_cli.config import FILE_NAME, Config, leaves
+from linclass_cli.config import FILE_NAME, Config, leaves, preset_names
 from linclass_cli.errors import LinclassError
 from linclass_cli.regular import read_regular
-
-_PRESETS = Path(__file__).parent.parent / "presets"
 
 # Called by Typer: the context, in which the options before the cursor stand, and the word at the cursor.
 Completer = Callable[[Any, str], list[str]]
@@ -98,7 +96,7 @@ def class_weights(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
 
 def presets(ctx: Any, incomplete: str) -> list[str]:  # noqa: ARG001
     """The presets that come with linclass."""
-    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
+    return preset_names()
 
 
 def cache_folder(ctx: Any) -> Path:

@@ -17,6 +17,7 @@ from linclass_cli.predicting.sources import SUFFIXES, VECTORS, Failed, find_file
 from linclass_cli.predicting.stream import Batch, predict_files
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
+from linclass_cli.show.streams import into_pipe
 from linclass_cli.show.tables import notice
 from linclass_cli.signals import NOTHING, at_work
 from linclass_cli.threads import use_threads
@@ -46,12 +47,13 @@ def check_options(session: Session, file_format: str | None, top: int | None) ->
 def predict_all(session: Session, run: str, paths: list[str], options: Options, out: Path | None) -> None:
     """Predict and write everything. Raises InputError at the end where some of it could not be read."""
     tally = Tally()
+    # A bar would stand among the rows of a terminal, be they ours or those of who reads ours (`| head`).
+    quiet, live = session.quiet or (out is None and sys.stdout.isatty()), out is not None or not into_pipe()
     with (
         use_threads(session.config.threads),
         compiling_shown(session.quiet),
         _opened(out) as write,
-        # A bar would stand among the rows of a terminal.
-        progress("predict", "images", session.quiet or (out is None and sys.stdout.isatty())) as advance,
+        progress("predict", "images", quiet, live=live) as advance,
     ):
         stdin = sys.stdin.buffer if "-" in paths else None
         predictor = load_predictor(session.config.cache, run)

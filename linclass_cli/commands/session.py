@@ -16,8 +16,8 @@ import typer
 
 from linclass_cli.commands.completion import choices_of, completer, completer_of, presets
 from linclass_cli.commands.deferred import defer
-from linclass_cli.config import Config, leaves
-from linclass_cli.errors import InputError, did_you_mean
+from linclass_cli.config import Config, leaves, preset_names
+from linclass_cli.errors import InputError, SettingsError, did_you_mean
 from linclass_cli.memory import load_numpy, use_memory
 from linclass_cli.sections import Setting
 from linclass_cli.show.tables import notice, print_json
@@ -205,7 +205,7 @@ def _common() -> list[inspect.Parameter]:
             str | None,
             None,
             "--preset",
-            text="settings that come with linclass: course",
+            text=f"settings that come with linclass: {', '.join(preset_names())}",
             autocompletion=presets,
         ),
         option("json", bool, False, "--json", text="print one JSON object on stdout"),
@@ -221,22 +221,32 @@ def _begin(given: dict[str, Any], keys: dict[str, Setting]) -> Session:
         value = given[key.replace(".", "__")]
         if value is not None:
             flags[key] = (flag_of(key), value)
-    resolved = _followed(resolve(flags, preset=given["preset"], file=given["config_file"]))
+    resolved = resolve(flags, preset=given["preset"], file=given["config_file"])
+    if resolved.sources["feature.name"] == "default":
+        resolved = _followed(resolved, [key for key in flags if key.startswith("feature.")])
     typed = "".join(f" {_typed(flag, value)}" for flag, value in flags.values())
     for flag, value in (("--preset", given["preset"]), ("--config", given["config_file"])):
         typed += f" {flag} {value}" if value else ""
     return Session(resolved.config, resolved.sources, given["json"], given["quiet"], typed)
 
 
-def _followed(resolved: Resolved) -> Resolved:
-    """A dataset of vectors has one feature: it is the default there, whatever the default is elsewhere."""
+def _followed(resolved: Resolved, given: list[str]) -> Resolved:
+    """A dataset of vectors has one feature: it is the default there, whatever the default is elsewhere.
+
+    Raises SettingsError where one of the keys ``given`` as flags is a setting of other features.
+    """
     config, sources = resolved.config, resolved.sources
-    if sources["feature.name"] != "default":
-        return resolved
     from linclass_cli.data.own import holds_vectors
 
     if not holds_vectors(config.data.name, config.cache):
         return resolved
+    settings = dict(leaves())
+    for key in given:
+        if not settings[key].belongs_to("vectors"):
+            raise SettingsError(
+                f"{sources[key]}: {config.data.name} holds vectors, and vectors has no {settings[key].name}; "
+                f"it belongs to feature {', '.join(settings[key].only_for)}: leave it out"
+            )
     following = replace(config, feature=replace(config.feature, name="vectors"))
     return replace(
         resolved, config=following, sources={**sources, "feature.name": f"dataset {config.data.name}"}

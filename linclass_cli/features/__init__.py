@@ -42,6 +42,7 @@ __all__ = [
     "describe_extractor",
     "fit_extractor",
     "learned_by",
+    "learning_bytes",
     "learns",
     "make_extractor",
     "parts_of",
@@ -154,6 +155,12 @@ def fit_extractor(extractor: Extractor, images: npt.NDArray[np.uint8]) -> Extrac
 def learns(extractor: Extractor) -> bool:
     """Whether it learns something from training images first."""
     return any(isinstance(bare(part), Patches) for part in parts_of(extractor))
+
+
+def learning_bytes(extractor: Extractor, image_shape: tuple[int, int, int]) -> int:
+    """What `fit_extractor` has in memory besides the images, at the least, in bytes; 0 for most."""
+    own = [bare(part) for part in parts_of(extractor)]
+    return max([one.learning_bytes(image_shape) for one in own if isinstance(one, Patches)], default=0)
 
 
 def learned_by(extractor: Extractor) -> dict[str, npt.NDArray[np.float32]]:

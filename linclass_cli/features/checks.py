@@ -23,6 +23,15 @@ def check_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
     return height, width, channels
 
 
+def check_grid(height: int, width: int, side: int, flag: str) -> None:
+    """Raise InputError where an image has fewer pixels than cells a side; ``flag``: what sets ``side``."""
+    if min(height, width) < side:
+        raise InputError(
+            f"images of {height} x {width} pixels are too small for {side} cells a side; "
+            f"take {flag} up to {min(height, width)}"
+        )
+
+
 def check_images(images: Any) -> tuple[int, int, int]:
     """The shape of one image of ``images``, which must be uint8 (n, h, w, c). Raises InputError."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:

@@ -52,7 +52,7 @@ class Colours:
 
         Raises InputError where an image has fewer pixels than cells a side, or too many channels.
         """
-        from linclass_cli.features.checks import check_shape
+        from linclass_cli.features.checks import check_grid, check_shape
 
         height, width, channels = check_shape(image_shape)
         if channels > 12 or self.levels**channels > MOST_COLOURS:
@@ -60,11 +60,7 @@ class Colours:
                 f"colours counts at most {MOST_COLOURS} colours, not {self.levels} levels of each of "
                 f"{channels} channels; take fewer --levels"
             )
-        if min(height, width) < max(self._sides):
-            raise InputError(
-                f"images of {height} x {width} pixels are too small for {max(self._sides)} cells a side; "
-                f"take --colour-cells up to {min(height, width)}"
-            )
+        check_grid(height, width, max(self._sides), "--colour-cells")
         return sum(side * side for side in self._sides) * self._values(channels)
 
     def _values(self, channels: int) -> int:

@@ -21,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _LEAST = 1e-6  # of the largest variance
 _CHUNK = 4096  # patches that one thread takes at a time
+_PARTS = 32  # sums that are kept apart, at most: as many as threads that find work
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ def learn(
 ) -> Dictionary:
     """Learn from images uint8 (n, h, w, c): from ``samples`` patches at places drawn with the seed.
 
+    There are two patches a filter at least, whatever ``samples`` says.
+
     ``rounds`` of gain-shape k-means, or of Lloyd's for ``centroids``, begin at random patches, and with 0
     those are the dictionary.
     """
     rng = np.random.default_rng(seed)
-    patches = _sample(images, size, max(samples, 2 * filters), contrast, rng)
+    patches = _sample(images, size, _count(samples, filters), contrast, rng)
     mean = patches.mean(axis=0, dtype=np.float64)
     centred = patches - mean.astype(np.float32)
     covariance = np.asarray(centred.T @ centred, np.float64) / len(patches)
@@ -68,6 +71,20 @@ def learn(
     for _ in range(rounds):
         chosen = _lloyd(white, chosen, rng) if centroids else _gain_shape(white, chosen, rng)
     return Dictionary(mean.astype(np.float32), turn.astype(np.float32), chosen)
+
+
+def learn_bytes(samples: int, filters: int, rounds: int, K: int) -> int:
+    """What `learn` has in memory at the least, in bytes; ``K``: values of a patch."""
+    count = _count(samples, filters)
+    patches = 3 * 4 * count * K  # as they are, less their mean, whitened
+    if rounds == 0:
+        return patches
+    sums = 8 * min(_PARTS, -(-count // _CHUNK)) * filters * (K + 1)
+    return patches + sums + 4 * min(_CHUNK, count) * filters  # the answers of a chunk
+
+
+def _count(samples: int, filters: int) -> int:
+    return max(samples, 2 * filters)
 
 
 def _sample(images: Array, size: int, count: int, contrast: float, rng: np.random.Generator) -> Array:
@@ -126,21 +143,25 @@ def _lloyd(white: Array, centroids: Array, rng: np.random.Generator) -> Array:
 def _sums(white: Array, filters: int, assign: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:
     """Sums (F, K) of each filter's patches, times their gains, and how many there are (F,); float64.
 
-    ``assign`` gives of some patches the filters that they belong to and their gains.
+    ``assign`` gives of some patches the filters that they belong to and their gains. Chunks that follow each
+    other share a partial sum, in their order, where there are more than `_PARTS`.
     """
     chunks = -(-len(white) // _CHUNK)
-    sums, counts = np.zeros((chunks, filters, white.shape[1])), np.zeros((chunks, filters))
+    each = -(-chunks // _PARTS)  # chunks of a partial sum
+    parts = -(-chunks // each)
+    sums, counts = np.zeros((parts, filters, white.shape[1])), np.zeros((parts, filters))
 
     def work(spans: Spans) -> None:
-        for t, _ in spans:
-            some = white[t * _CHUNK : (t + 1) * _CHUNK]
-            best, gains = assign(some)
-            order = np.argsort(best, kind="stable")
-            owners, starts, there = np.unique(best[order], return_index=True, return_counts=True)
-            sums[t, owners] = np.add.reduceat(
-                (gains[:, None] * some)[order], starts, axis=0, dtype=np.float64
-            )
-            counts[t, owners] = there
+        for part, _ in spans:
+            for t in range(part * each, min(chunks, (part + 1) * each)):
+                some = white[t * _CHUNK : (t + 1) * _CHUNK]
+                best, gains = assign(some)
+                order = np.argsort(best, kind="stable")
+                owners, starts, there = np.unique(best[order], return_index=True, return_counts=True)
+                sums[part, owners] += np.add.reduceat(
+                    (gains[:, None] * some)[order], starts, axis=0, dtype=np.float64
+                )
+                counts[part, owners] += there
 
-    in_chunks(work, chunks)
+    in_chunks(work, parts)
     return sums.sum(axis=0), counts.sum(axis=0)

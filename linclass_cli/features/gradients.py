@@ -49,10 +49,14 @@ class Gradients:
         return asdict(self)
 
     def dim(self, image_shape: tuple[int, int, int]) -> int:
-        """Cells of all grids * directions. Raises InputError for sizes below 1."""
-        from linclass_cli.features.checks import check_shape
+        """Cells of all grids * directions.
 
-        check_shape(image_shape)
+        Raises InputError where an image has fewer pixels than cells a side.
+        """
+        from linclass_cli.features.checks import check_grid, check_shape
+
+        height, width, _ = check_shape(image_shape)
+        check_grid(height, width, max(self._sides), "--cells")
         return sum(side * side for side in self._sides) * self.directions
 
     def mirror(self, image_shape: tuple[int, int, int]) -> npt.NDArray[np.intp]:

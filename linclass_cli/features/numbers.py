@@ -13,7 +13,10 @@ def parse_numbers(name: str, text: object, least: int, most: int) -> tuple[int, 
     """The numbers of ``text``. Raises InputError, naming the parameter, for anything else, or one twice."""
     if isinstance(text, str) and re.fullmatch(r"\d{1,6}(,\d{1,6})*", text, re.ASCII):
         numbers = tuple(int(one) for one in text.split(","))
-        if len(set(numbers)) == len(numbers) <= MOST and all(least <= one <= most for one in numbers):
+        twice = next((one for one in numbers if numbers.count(one) > 1), None)
+        if twice is not None:
+            raise InputError(f"{name} = {text} has {twice} more than once: name each number once")
+        if len(numbers) <= MOST and all(least <= one <= most for one in numbers):
             return numbers
     raise InputError(
         f"{name} must be up to {MOST} different whole numbers, {least} to {most}, with commas, not {text!r}"

@@ -43,9 +43,9 @@ class Patches:
     side; ``overlap``: a region covers two by two cells of a grid, and its neighbours half of it, else one;
     ``square_root``: of the sums; ``encoding``: "threshold" (answers beyond ± ``threshold``) or "triangle"
     (distances, less than their mean); ``rounds`` of k-means over ``patch_samples`` patches, gain-shape for
-    the threshold, Lloyd's for the triangle (0: the dictionary is random patches); ``whitening``: what is
-    added to the variances of the whitening; ``contrast``: and to those of a patch, of values 0 to 255;
-    ``dictionary_seed``.
+    the threshold, Lloyd's for the triangle (0: the dictionary is random patches; there are two patches a
+    filter at least); ``whitening``: what is added to the variances of the whitening; ``contrast``: and to
+    those of a patch, of values 0 to 255; ``dictionary_seed``.
 
     Raises InputError where a parameter is out of range, or a threshold is given for the triangle.
     """
@@ -117,10 +117,17 @@ class Patches:
         return 2 if self.encoding == "threshold" else 1
 
     def dim(self, image_shape: tuple[int, int, int]) -> int:
-        """Regions * values * filters. Raises InputError where there are fewer patches than cells a side."""
+        """Regions * values * filters.
+
+        Raises InputError where there are fewer patches than cells a side, or a patch is a single number.
+        """
         from linclass_cli.features.checks import check_shape
 
-        height, width, _ = check_shape(image_shape)
+        height, width, channels = check_shape(image_shape)
+        if self.patch_size**2 * channels < 2:
+            raise InputError(
+                "a patch of one grey pixel is 0 once its mean is taken away: take --patch-size 2 or more"
+            )
         least = self.patch_size + self.cells - 1
         if min(height, width) < least:
             raise InputError(
@@ -128,6 +135,12 @@ class Patches:
                 f"in {self.cells} x {self.cells} cells: {least} x {least} pixels are needed"
             )
         return self.pooling**2 * self.values * self.filters
+
+    def learning_bytes(self, image_shape: tuple[int, int, int]) -> int:
+        """What `fit` has in memory besides the images, at the least, in bytes."""
+        from linclass_cli.features.dictionary import learn_bytes
+
+        return learn_bytes(self.patch_samples, self.filters, self.rounds, self.patch_size**2 * image_shape[2])
 
     def fit(self, images: npt.NDArray[np.uint8]) -> Patches:
         """The extractor with the dictionary that it learns from training images (n, height, width, c)."""

@@ -20,7 +20,7 @@ from linclass_cli.show.figures.confusion import confusion_figure
 from linclass_cli.show.figures.filters import filters_figure, filters_in_blocks
 from linclass_cli.show.figures.mistakes import MOST, mistakes_figure
 from linclass_cli.show.figures.tiles import gallery_in_blocks
-from linclass_cli.show.figures.weights import weights_figure
+from linclass_cli.show.figures.weights import DRAWN, weights_figure
 from linclass_cli.show.terminal import Cell
 
 if TYPE_CHECKING:
@@ -62,7 +62,11 @@ def plan_drawings(evidence: Sequence[Evidence], kind: str) -> list[Drawing]:
         return [*_curves(evidence, False), *_cv(evidence)]
     if kind == "all":
         several = _compare(evidence) if len(evidence) > 1 else []
-        per_run = [drawing for plan in PER_RUN.values() for drawing in plan(evidence)]
+        per_run = [
+            drawing
+            for one, plan in PER_RUN.items()
+            for drawing in plan([its for its in evidence if applies(one, its.run)])
+        ]
         every = [*several, *_curves(evidence, True), *_cv(evidence), *per_run]
         return [replace(one, optional=True) for one in every]
     if kind == "compare" and len(evidence) < 2:
@@ -70,7 +74,8 @@ def plan_drawings(evidence: Sequence[Evidence], kind: str) -> list[Drawing]:
     _check(evidence, kind)
     if kind == "curves":
         return list(_curves(evidence, True))
-    return list({"cv": _cv, "compare": _compare, **PER_RUN}[kind](evidence))
+    without = _without_picture(evidence) if kind == "weights" else []
+    return [*{"cv": _cv, "compare": _compare, **PER_RUN}[kind](evidence), *without]
 
 
 def draw_all(drawings: Sequence[Drawing], theme: str, notice: Notice) -> list[Drawn]:
@@ -110,6 +115,21 @@ def save_figures(
     return files
 
 
+def applies(kind: str, run: Run) -> bool:
+    """Whether a run on such features can have one of ``PER_RUN``."""
+    features = _features(run)
+    if kind == "weights":
+        return any(feature in DRAWN for feature in features)
+    if kind == "filters":
+        return "patches" in features
+    return kind != "mistakes" or features != ["vectors"]
+
+
+def _features(run: Run) -> list[str]:
+    """Those that the run's is joined from."""
+    return list(run.config["feature"]["name"].split("+"))
+
+
 def _check(evidence: Sequence[Evidence], kind: str) -> None:
     for run in (one.run for one in evidence):
         if kind == "cv" and run.kind != "cv":
@@ -117,7 +137,12 @@ def _check(evidence: Sequence[Evidence], kind: str) -> None:
         if kind == "curves" and run.kind == "cv" and not curves.has_fold_curves(run):
             why = "is a cross-validation without curves (its solver takes one step)"
             raise InputError(f"{run.id} {why}; use --kind cv or auto")
-        if kind == "filters" and not _has_filters(run):
+        if kind == "weights" and not applies(kind, run):
+            raise InputError(
+                f"{run.id} is on {run.config['feature']['name']}: its weights have no picture, "
+                f"{_elsewhere(_features(run))}"
+            )
+        if kind == "filters" and not applies(kind, run):
             raise InputError(
                 f"{run.id} is on {run.config['feature']['name']}, which has no filters to plot: "
                 "`linclass train --feature patches` makes a run that has"
@@ -182,10 +207,12 @@ def _calibration(one: Evidence, title: str, about: str) -> Figure:
 
 
 def _weights(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
-    """One figure for each of the features that a run's is joined from."""
+    """One figure for each of the features that a run's is joined from, and whose weights have one."""
     for one in evidence:
-        features = one.run.config["feature"]["name"].split("+")
+        features = _features(one.run)
         for index, feature in enumerate(features):
+            if feature not in DRAWN:
+                continue
             joined = len(features) > 1
             what = f"what the classes look for{f' in {feature}' if joined else ''}"
             title, about = curves.title_of([one.run], what), curves.about([one.run])
@@ -195,23 +222,36 @@ def _weights(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
             ) -> Figure:
                 return weights_figure(one.part(index), one.classes, title, about)
 
-            yield Drawing(f"weights-{feature}" if joined else "weights", [one.run], draw, optional=joined)
+            yield Drawing(f"weights-{feature}" if joined else "weights", [one.run], draw)
+
+
+def _without_picture(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
+    """For each run what tells of those of its joined features whose weights are not drawn."""
+    for one in evidence:
+        rest = [feature for feature in _features(one.run) if feature not in DRAWN]
+
+        def draw(rest: list[str] = rest) -> Figure:
+            raise InputError(_elsewhere(rest))
+
+        if rest:
+            yield Drawing(f"picture of the weights on {', '.join(rest)}", [one.run], draw, optional=True)
+
+
+def _elsewhere(features: list[str]) -> str:
+    """What is drawn in place of the weights on such features."""
+    *some, last = DRAWN
+    filters = "; --kind filters draws what patches looks for" if "patches" in features else ""
+    return f"only those on {', '.join(some)} and {last} have one{filters}"
 
 
 def _filters(evidence: Sequence[Evidence]) -> Iterator[Drawing]:
-    """Nothing for runs without a dictionary: it is no figure that they lack."""
     plan = _each("filters", _filters_figure, "what its filters look for")
-    some = [one for one in evidence if _has_filters(one.run)]
-    for drawing, one in zip(plan(some), some, strict=True):
+    for drawing, one in zip(plan(evidence), evidence, strict=True):
         yield replace(drawing, characters=lambda *room, one=one: filters_in_blocks(one.filters, *room))
 
 
 def _filters_figure(one: Evidence, title: str, about: str) -> Figure:
     return filters_figure(one.filters, title, about)
-
-
-def _has_filters(run: Run) -> bool:
-    return "patches" in run.config["feature"]["name"].split("+")
 
 
 PER_RUN: dict[str, Callable[[Sequence[Evidence]], Iterator[Drawing]]] = {

@@ -23,14 +23,16 @@ PLAIN_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def progress(what: str, unit: str, quiet: bool = False, board: Board | None = None) -> Iterator[Advance]:
+def progress(
+    what: str, unit: str, quiet: bool = False, board: Board | None = None, live: bool = True
+) -> Iterator[Advance]:
     """Yield ``advance(done, total=None, note="", phase="")``. unit: what is counted; ``bytes`` show as MB.
 
-    board: what a terminal shows under the bar, in the notes' place.
+    board: what a terminal shows under the bar, in the notes' place. live: whether there may be a bar at all.
     """
     if quiet:
         yield lambda *_, **__: None
-    elif sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    elif live and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         yield from _live(what, unit, board)
     else:
         yield _plain(what, unit)

@@ -18,7 +18,7 @@ from linclass_cli.show.figures.canvas import THEMES, label, render, themed
 from linclass_cli.show.figures.curves import about
 from linclass_cli.show.figures.mistakes import MOST, pixels_of
 from linclass_cli.show.inline_svg import inline_svg, theme_style
-from linclass_cli.show.plots import Drawing, Notice, plan_drawings
+from linclass_cli.show.plots import Drawing, Notice, applies, plan_drawings
 from linclass_cli.show.report_style import STYLE
 from linclass_cli.show.tables import percent, seconds
 
@@ -43,8 +43,8 @@ _ALT = {
 def make_report(evidence: Sequence[Evidence], notice: Notice) -> str:
     """The page of the runs: numbers, figures for light and for dark, the gallery, settings.
 
-    What a run does not have, or what cannot be made any more (its dataset is gone), is said there and to
-    ``notice``. Whatever comes from outside, names of runs, classes and settings, is escaped.
+    What cannot be made any more (the dataset is gone) is said there and to ``notice``. Whatever comes from
+    outside, names of runs, classes and settings, is escaped.
     """
     title = "linclass: " + ", ".join(one.run.id for one in evidence[:4]) + ("…" if len(evidence) > 4 else "")
     nav = together = ""
@@ -158,6 +158,8 @@ def _drawn(drawing: Drawing, theme: str, file_format: str) -> bytes:
 
 
 def _gallery(one: Evidence, notice: Notice) -> str:
+    if not applies("mistakes", one.run):
+        return ""
     try:
         mistakes = one.mistakes(MOST)
     except LinclassError as error:

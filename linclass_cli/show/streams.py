@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from typing import TextIO
 
@@ -17,6 +18,13 @@ def colours(stream: TextIO | None = None) -> bool:
         return True
     dumb = os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))
     return (stream or sys.stdout).isatty() and not dumb
+
+
+def into_pipe() -> bool:
+    """Whether stdout is a pipe, whose reader may write to the terminal that stderr is."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    return False
 
 
 def write(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -130,6 +131,41 @@ def test_a_top_that_says_nothing_is_not_shown(linclass, monkeypatch, k, tops):
     assert re.findall(r"(\d+):", "".join(line)) == tops.split()
     both = answer | {"other": answer, "comparison": evaluation.compare_runs(scored, scored)}
     assert ("among the first 5" in shown(monkeypatch, 80, show_comparison, both)) == (k > 5)
+
+
+def test_images_unlike_the_runs_own_are_described(linclass):
+    """By their size and channels, not by numbers of features that nobody has heard of."""
+    rng = np.random.default_rng(0)
+    shapes = {"colour": (16, 16, 3), "grey": (16, 16, 1), "small": (2, 2, 3)}
+    for name, shape in shapes.items():
+        arrays = {"images": rng.integers(0, 256, (20, *shape), np.uint8), "labels": np.arange(20) % 2}
+        np.savez(f"{name}.npz", **arrays)
+        linclass("import", f"{name}.npz", "--name", name)
+    for name, d in (("vec", 5), ("vec2", 6)):
+        np.savez(f"{name}.npz", X=rng.random((20, d)), y=np.arange(20) % 2)
+        linclass("import", f"{name}.npz", "--name", name)
+    few = ("--loss", "ridge", "--val-fraction", "0", "--name")
+    linclass("train", "--data", "colour", "--feature", "colours", *few, "c")
+    linclass("train", "--data", "colour", "--feature", "gradients", *few, "g")
+    linclass("train", "--data", "vec", *few, "v")
+    learned = ("--filters", "4", "--patch-samples", "50", "--rounds", "0")
+    linclass("train", "--data", "colour", "--feature", "patches", *learned, *few, "p")
+    ours = "was trained on colour images of 16 x 16 pixels (colour), and"
+    for run, data, words in (
+        ("c", "grey", f"{ours} grey has grey images of 16 x 16 pixels: choose a dataset of images like"),
+        ("c", "small", f"{ours} small has colour images of 2 x 2 pixels"),
+        ("p", "grey", f"{ours} grey has grey images of 16 x 16 pixels"),
+        ("v", "vec2", "was trained on vectors of 5 numbers (vec), and vec2 has vectors of 6 numbers"),
+        ("c", "vec", "c judges images, and vec holds vectors: choose a dataset of images"),
+        ("v", "grey", "v judges vectors, and grey holds images: choose a dataset of vectors"),
+    ):
+        failed = linclass("evaluate", run, "--data", data)
+        assert failed.code == 3
+        assert words in failed.error
+        assert "--" not in failed.error  # of options that the command does not have
+    assert linclass("evaluate", "g", "--data", "grey").code == 0  # which sees no colours
+    shutil.rmtree("cache/datasets/colour")
+    assert "features, and there are" in linclass("evaluate", "c", "--data", "grey").error
 
 
 def test_what_cannot_be_judged_is_an_error(linclass, monkeypatch):

@@ -152,7 +152,7 @@ def test_the_store_tells_them_apart(linclass):
         (("--feature", "vectors", "--augment", "flip"), "vectors has no augment"),
         (("--feature", "gradients", "--directions", "17"), "allowed is an even whole number >= 2 and <= 72"),
         (("--feature", "gradients", "--cells", "x"), "allowed is up to 8 whole numbers with commas, as 8,4"),
-        (("--feature", "gradients", "--cells", "8,8"), "cells must be up to 8 different whole numbers"),
+        (("--feature", "gradients", "--cells", "8,8"), "cells = 8,8 has 8 more than once"),
         (("--feature", "gradients", "--cells", "0"), "1 to 64, with commas, not '0'"),
         (("--feature", "pairs", "--distances", "64"), "take --distances up to 31"),
         (("--feature", "pairs", "--regions", "17"), "allowed is a whole number >= 1 and <= 16"),

@@ -100,6 +100,11 @@ def test_train_and_cv_on_vectors(linclass):
     for feature in ("hog", "hog+hue"):
         refused = linclass("train", "--data", "emb", "--feature", feature)
         assert (refused.code, "--feature vectors" in refused.error) == (3, True)
+    for option in (("--augment", "flip"), ("--orientations", "12")):
+        refused = linclass("train", "--data", "emb", *option)
+        assert f"{option[0]}: emb holds vectors, and vectors has no" in refused.error
+        assert refused.code == 3
+    assert linclass("extract", "--data", "emb", "--store-dtype", "float16").code == 0
     refused = linclass("train", "--data", "textures", "--feature", "vectors")
     assert (refused.code, "textures holds images" in refused.error) == (3, True)
     np.save("v.npy", X[40:])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from linclass_cli import safetensors, scoring
+from linclass_cli import memory, safetensors, scoring
 from linclass_cli.data.readers import load_dataset
 from linclass_cli.evidence import Evidence
 from linclass_cli.features import make_extractor, with_learned
@@ -21,6 +21,16 @@ from linclass_cli.scoring import score_run
 from tests.commands.test_line import FAST
 
 SMALL = ("--feature", "patches", "--filters", "8", "--patch-samples", "500", "--rounds", "1")
+
+
+def test_a_dictionary_that_does_not_fit_is_refused_before_the_work(linclass, monkeypatch):
+    left = memory.Left(3 * 10**9, "on this machine", "free some")
+    monkeypatch.setattr(memory, "physical", lambda: left)
+    many = ("--patch-samples", "10000000", "--filters", "8")
+    result = linclass("extract", "--data", "textures", "--feature", "pixels+patches", *many)
+    assert result.code == 6
+    assert "the dictionary 4.3 GB" in result.error
+    assert result.error.endswith("a smaller feature: fewer --patch-samples or --filters")
 
 
 def test_what_was_learned_goes_with_the_features_and_the_run(linclass):
@@ -102,6 +112,10 @@ def test_a_run_on_the_triangle_of_distances(linclass):
     found = Evidence(load_run(Path("cache"), "mine"), pytest.fail).filters
     assert found.reshape(8, 36).tolist() == tensors["feature.patches.filters"][order].tolist()
     assert linclass("evaluate", "mine", "--json").json["accuracy"] == trained["test_accuracy"]
+    shown = linclass("runs", "show", "mine").out
+    assert ("feature.encoding" in shown, "feature.threshold" in shown) == (True, False)
+    linclass("train", "--data", "textures", *SMALL, "--name", "other")
+    assert "feature.threshold" in linclass("runs", "compare", "mine", "other").out
 
 
 def test_a_threshold_is_not_for_the_triangle(linclass):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from linclass_cli.commands.plot import FORMATS, KINDS, THEMES
 from linclass_cli.show.figures import canvas
 from linclass_cli.show.plots import PER_RUN
@@ -41,6 +43,39 @@ def test_joined_features_have_a_picture_of_each(linclass):
     linclass("train", *FAST, "--feature", "hog+pixels", "--loss", "ridge")
     files = linclass("plot", "run1", "--kind", "weights", "--json").json["files"]
     assert [Path(file).name for file in files] == ["weights-hog.png", "weights-pixels.png"]
+
+
+def test_weights_without_a_picture_are_one_line(linclass):
+    few = ("--colour-cells", "1", "--cells", "2", "--loss", "ridge")
+    linclass("train", "--data", "textures", "--feature", "gradients+pixels+colours", *few, "--name", "a")
+    linclass("train", "--data", "textures", "--feature", "gradients+colours", *few, "--name", "b")
+    some = linclass("plot", "a", "--kind", "weights")
+    assert some.out.split() == ["cache/runs/a/weights-pixels.png"]
+    assert some.err.splitlines() == [
+        "no picture of the weights on gradients, colours of a: only those on hog, pixels and hue have one"
+    ]
+    none = linclass("plot", "b", "--kind", "weights")
+    assert none.code == 3
+    assert none.error == (
+        "error: b is on gradients+colours: its weights have no picture, "
+        "only those on hog, pixels and hue have one"
+    )
+    for command in (("plot", "a", "b", "--kind", "all"), ("report", "a", "b")):
+        assert "weights" not in linclass(*command).err
+    assert "no weights" not in Path("cache/runs/a/report-a-b.html").read_text()
+
+
+def test_a_run_on_vectors_has_no_picture_and_all_says_nothing_of_it(linclass):
+    X = np.random.default_rng(0).random((40, 3))
+    np.savez("v.npz", X=X, y=np.arange(40) % 2)
+    linclass("import", "v.npz", "--name", "vec")
+    linclass("train", "--data", "vec", "--loss", "ridge", "--name", "a")
+    everything = linclass("plot", "a", "--kind", "all", "--json")
+    assert everything.err == ""
+    assert {Path(file).stem for file in everything.json["files"]} >= {"confusion", "calibration"}
+    assert linclass("report", "a").err == ""
+    for kind, words in (("weights", "its weights have no picture"), ("mistakes", "there are no images")):
+        assert words in linclass("plot", "a", "--kind", kind).error
 
 
 def test_what_is_not_there_is_said(linclass):

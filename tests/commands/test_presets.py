@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from linclass_cli.config import PRESETS
 from linclass_cli.runs import load_model
-from linclass_cli.settings import PRESETS
 
 SMALL = ("--filters", "8", "--patch-samples", "500", "--rounds", "1")
 LEARNED = ("patches-fast", "patches", "patches-best")
@@ -31,6 +31,11 @@ def test_a_preset_fits_all_training_images(linclass, preset):
 def test_every_preset_is_described():
     text = Path(__file__).parents[2].joinpath("docs", "accuracy.md").read_text()
     assert [p.stem for p in PRESETS.glob("*.toml") if f"`{p.stem}`" not in text and p.stem != "course"] == []
+
+
+def test_help_names_every_preset(linclass):
+    text = " ".join(linclass("train", "--help").out.replace("│", " ").split())
+    assert "come with linclass: course, hog-best, patches, patches-best, patches-fast" in text
 
 
 def test_another_loss_and_solver_overrule_a_preset(linclass):
@@ -72,12 +77,33 @@ def test_cv_predict_and_evaluate_know_the_weights(linclass):
     assert found["accuracy"] == by_folds["test_accuracy"]
 
 
+def test_weights_may_have_exponents(linclass):
+    runs = [
+        linclass("train", *JOINED, "--part-weights", weights, "--name", name, "--json").json
+        for name, weights in (("a", "1e-1,1"), ("b", "0.1,1E0"))
+    ]
+    one, two = (load_model(Path("cache"), name) for name in "ab")
+    assert runs[0]["objective"] == runs[1]["objective"]
+    assert np.array_equal(one.weight, two.weight)
+
+
+def test_a_presets_weights_are_left_out_as_the_error_says(linclass):
+    given = ("--preset", "patches-best", "--data", "textures", "--feature", "patches", *SMALL)
+    failed = linclass("train", *given)
+    assert failed.code == 3
+    assert failed.error.endswith('and patches has 1; --part-weights "" leaves them as they are')
+    assert linclass("train", *given, "--part-weights", "").code == 0
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--part-weights", "1"), "one number is wanted for each"),
         (("--part-weights", "1,2,3"), "hog+pixels has 2"),
         (("--part-weights", "1,0"), "above 0"),
+        (("--part-weights", "1,1e-10"), "from 1e-9 to 1e6"),
+        (("--part-weights", "1e7,1"), "from 1e-9 to 1e6"),
+        (("--part-weights", "1,1e"), "model.part_weights"),
         (("--part-weights", "1,x"), "model.part_weights"),
         (("--part-weights", "-1,1"), "model.part_weights"),
     ],

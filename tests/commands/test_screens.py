@@ -15,6 +15,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.commands.test_line import FAST
 
@@ -38,11 +39,16 @@ def clean(**more: str) -> dict[str, str]:
 
 
 def on_a_terminal(folder: Path, columns: int, *arguments: str, code: int = 0, **environment: str) -> str:
-    """What a command shows on a terminal of that width, both streams."""
+    """What a command of linclass shows on a terminal of that width, both streams."""
+    return shown_by(folder, columns, *LINCLASS, *arguments, code=code, **environment)
+
+
+def shown_by(folder: Path, columns: int, *command: str, code: int = 0, **environment: str) -> str:
+    """What any command shows there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    process = subprocess.Popen([*LINCLASS, *arguments], cwd=folder, env=clean(**environment), **streams)
+    process = subprocess.Popen(command, cwd=folder, env=clean(**environment), **streams)
     os.close(theirs)
     shown = b""
     while select.select([ours], [], [], 60)[0]:
@@ -149,6 +155,19 @@ def test_a_reader_who_leaves_is_no_error(folder, command, reader):
     line = f'"{sys.executable}" -m linclass_cli {command} | {reader}; echo "${{PIPESTATUS[0]}}" >&2'
     done = subprocess.run(["bash", "-c", line], cwd=folder, env=clean(), capture_output=True, text=True)
     assert done.stderr.strip() in ("0", "141")
+
+
+@pytest.mark.parametrize("reader", ["cat", "head -1"])
+def test_no_bar_stands_among_the_rows_that_a_reader_shows(folder, reader):
+    Image.new("L", (16, 16)).save(folder / "a.png")
+    subprocess.run([*LINCLASS, "predict", "run1", "a.png"], cwd=folder, env=clean(), check=True)
+    line = f'"{sys.executable}" -m linclass_cli predict run1 a.png | {reader}'
+    shown = shown_by(folder, 80, "bash", "-c", line, TERM="xterm-256color")
+    assert shown.startswith("path,label,probability\r\n")
+    assert "\x1b" not in shown
+    # The reader of a file is none: there is a bar.
+    line = f'"{sys.executable}" -m linclass_cli predict run1 a.png > rows.csv'
+    assert "\x1b[2K" in shown_by(folder, 80, "bash", "-c", line, TERM="xterm-256color")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

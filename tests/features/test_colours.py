@@ -112,7 +112,7 @@ def test_images_that_do_not_fit(params, shape, text):
         ({"levels": 17}, "not 17"),
         ({"levels": True}, "not True"),
         ({"colour_cells": "0"}, "colour_cells must be up to 8 different whole numbers, 1 to 64, with commas"),
-        ({"colour_cells": "4,4"}, "not '4,4'"),
+        ({"colour_cells": "4,4"}, "colour_cells = 4,4 has 4 more than once"),
     ],
 )
 def test_refusals(params, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,14 @@ from sklearn.feature_extraction.image import extract_patches_2d
 
 from linclass_cli.config import leaves
 from linclass_cli.errors import InputError, IntegrityError
-from linclass_cli.features import Patches, learned_by, make_extractor, with_learned
+from linclass_cli.features import (
+    Patches,
+    dictionary,
+    learned_by,
+    learning_bytes,
+    make_extractor,
+    with_learned,
+)
 from linclass_cli.features.dictionary import _lloyd, learn
 from linclass_cli.features.patches import ENCODINGS
 from linclass_cli.features.patches_kernels import cut_patches
@@ -255,6 +263,47 @@ def test_same_bits_for_any_threads_and_any_company(encoding):
     assert extract(extractor, images[3:9]).tobytes() == one[3:9].tobytes()
 
 
+def test_sums_of_more_chunks_than_parts_are_of_all_patches(monkeypatch):
+    """In few parts, the same for any threads; each filter's patches are summed, every one once."""
+    monkeypatch.setattr(dictionary, "_CHUNK", 16)
+    monkeypatch.setattr(dictionary, "_PARTS", 3)
+    rng = np.random.default_rng(0)
+    white, owners = rng.standard_normal((333, 5)).astype(np.float32), rng.integers(0, 7, 333)
+
+    def assign(some):
+        start = int((white == some[0]).all(axis=1).argmax())
+        return owners[start : start + len(some)], np.full(len(some), 2, np.float32)
+
+    found = []
+    for threads in (1, 3):
+        with use_threads(threads):
+            found.append(dictionary._sums(white, 7, assign))
+    (sums, counts), (again, _) = found
+    assert sums.tobytes() == again.tobytes()
+    np.testing.assert_array_equal(counts, np.bincount(owners, minlength=7))
+    expected = np.stack([2.0 * white[owners == f].astype(np.float64).sum(axis=0) for f in range(7)])
+    np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("samples", "rounds"), [(20_000, 1), (500, 1), (20_000, 0)])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_learning_takes_what_is_estimated_at_the_least(samples, rounds, encoding):
+    """Or it would be refused where it could succeed; and the estimate is no small part of it."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3)).astype(np.uint8)
+    extractor = Patches(filters=600, patch_size=4, encoding=encoding, patch_samples=samples, rounds=rounds)
+    joined = make_extractor("pixels+patches", augment="flip", **extractor.params)
+    with use_threads(1):
+        extractor.fit(images)  # compiles
+        tracemalloc.start()
+        try:
+            extractor.fit(images)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak / 2 < learning_bytes(extractor, (16, 16, 3)) == learning_bytes(joined, (16, 16, 3)) <= peak
+    assert learning_bytes(make_extractor("pixels"), (16, 16, 3)) == 0
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_was_learned_goes_in_and_out(encoding):
     images = pictures((12, 12, 3))
@@ -296,6 +345,9 @@ def test_refusals():
         Patches().dim((32, 8, 3))
     assert Patches(overlap=False).dim((32, 8, 3)) == Patches().dim((9, 9, 3)) == 9 * 2 * 400
     assert Patches(encoding="triangle").dim((9, 9, 3)) == 9 * 400
+    with pytest.raises(InputError, match="one grey pixel is 0 .* take --patch-size 2"):
+        Patches(patch_size=1).dim((9, 9, 1))
+    assert Patches(patch_size=1).dim((9, 9, 3)) > 0
     images = pictures((12, 12, 3))
     with pytest.raises(InputError, match="learns from the training part first"):
         extract(Patches(filters=7), images)

@@ -23,14 +23,10 @@ _CLIP = 99.5  # percentile of the absolute weights that has the full colour
 def weights_figure(part: Part, classes: Sequence[str], title: str, about: str) -> Figure:
     """One picture a class, of the weights on the scaled features; all classes share one scale.
 
-    Raises InputError for a feature whose weights have no place in an image.
+    Raises InputError for a feature that is none of ``DRAWN``.
     """
     if part.feature not in DRAWN:
-        filters = "; --kind filters draws what it looks for" if part.feature == "patches" else ""
-        raise InputError(
-            f"weights of {part.feature} have no picture: its numbers have no place in an image{filters}; "
-            f"there are pictures for {', '.join(DRAWN)}"
-        )
+        raise InputError(f"weights on {part.feature} have no picture, only those on {', '.join(DRAWN)}")
     k = len(classes)
     shown = min(k, MOST)
     columns = shown if shown <= 3 else 5 if shown <= 20 else 10
