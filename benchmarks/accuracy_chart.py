@@ -36,7 +36,7 @@ def draw(entries: list[dict[str, Any]], about: str) -> Figure:
         axes.annotate(f"{name}  {y:.2f}", (x, y), place, textcoords="offset points", size=9, ha=side)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(low / 1.2, high * 4)
+    axes.set_xlim(low / 1.2, high * 5)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.1)
