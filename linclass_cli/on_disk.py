@@ -7,6 +7,7 @@ pieces: `read_ahead` says how passes get them.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import weakref
@@ -29,6 +30,14 @@ _GAP = 1 << 16  # bytes between two wanted rows that are read along: the way to 
 PIECE_BYTES = 8 << 20
 
 
+class _Source:
+    """An open file, closed when the last array of it is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = open_regular(path)  # what has the name later is another file
+        weakref.finalize(self, self.file.close)
+
+
 class OnDisk:
     """An array of n rows in a file: ``shape`` (n, …), ``dtype``; row follows row, the first at ``offset``.
 
@@ -36,12 +45,17 @@ class OnDisk:
     cannot be read or is too short, ``OSError`` where it cannot be opened.
     """
 
-    def __init__(self, path: Path, offset: int, shape: Sequence[int], dtype: Any) -> None:
+    def __init__(
+        self, path: Path, offset: int, shape: Sequence[int], dtype: Any, source: _Source | None = None
+    ) -> None:
         self.path, self.offset, self.shape = path, offset, tuple(shape)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.width = row_bytes(self)
-        self._file = open_regular(path)  # what has the name later is another file
-        weakref.finalize(self, self._file.close)
+        self._source = source or _Source(path)
+
+    def view(self, offset: int, shape: Sequence[int], dtype: Any) -> OnDisk:
+        """Another array of the same open file, ``offset`` bytes on: what was verified is what is read."""
+        return OnDisk(self.path, self.offset + offset, shape, dtype, self._source)
 
     @cached_property
     def piece(self) -> int:
@@ -65,7 +79,7 @@ class OnDisk:
 
     def read(self, first: int, out: Array) -> Array:
         """Fill ``out`` (m, …), C-contiguous, with the rows from ``first`` on; ``out`` again."""
-        read_bytes(self._file.fileno(), self.path, self.offset + first * self.width, out)
+        read_bytes(self._source.file.fileno(), self.path, self.offset + first * self.width, out)
         return out
 
     def __getitem__(self, which: slice | Array) -> Array:
@@ -90,7 +104,7 @@ class OnDisk:
         out = np.empty((len(rows), last - first), self.dtype)
         for row, values in zip(rows.tolist(), out, strict=True):
             at = self.offset + row * self.width + first * self.dtype.itemsize
-            read_bytes(self._file.fileno(), self.path, at, values)
+            read_bytes(self._source.file.fileno(), self.path, at, values)
         return out
 
     def gather(self, rows: Array, buffer: Array) -> Array:
@@ -123,7 +137,7 @@ class OnDisk:
             return
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             at, size = self.offset + start * self.width, length * self.width
-            os.posix_fadvise(self._file.fileno(), at, size, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self._source.file.fileno(), at, size, os.POSIX_FADV_WILLNEED)
 
 
 class NewRows(OnDisk):
@@ -148,6 +162,14 @@ def spans(X: Array | OnDisk, start: int, stop: int) -> Iterator[tuple[int, int]]
     most = max(1, PIECE_BYTES // max(1, row_bytes(X)))
     for first in range(start, stop, most):
         yield first, min(first + most, stop)
+
+
+def sha256_of_rows(X: OnDisk) -> str:
+    """Of all their bytes, hex, read a buffer at a time."""
+    found = hashlib.sha256()
+    for start, stop in spans(X, 0, len(X)):
+        found.update(X[start:stop].data)
+    return found.hexdigest()
 
 
 def row_bytes(X: Array | OnDisk) -> int:

@@ -38,7 +38,7 @@ from linclass_cli.feature_header import (
     stored_dtype,
 )
 from linclass_cli.memory import stays_on_disk
-from linclass_cli.on_disk import NewRows, OnDisk, spans
+from linclass_cli.on_disk import NewRows, OnDisk, sha256_of_rows
 from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.threads import available
 
@@ -140,7 +140,7 @@ def write_features(
                 fill(part, rows[f"{part}/features"], labels)
                 rows[f"{part}/labels"][:] = labels
             with ThreadPoolExecutor(2) as pool:
-                sums = dict(zip(rows, pool.map(_sha256, rows.values()), strict=True))
+                sums = dict(zip(rows, pool.map(sha256_of_rows, rows.values()), strict=True))
             step("write", temporary)
             _record_checksums(temporary, sums)
             step("write", temporary)
@@ -252,14 +252,6 @@ def _record_checksums(path: Path, sums: dict[str, str]) -> None:
         file.attrs.modify("checksums", np.bytes_(canonical_json(sums)))
 
 
-def _sha256(rows: OnDisk) -> str:
-    """Of all bytes of the rows."""
-    found = hashlib.sha256()
-    for start, stop in spans(rows, 0, len(rows)):
-        found.update(rows[start:stop].data)
-    return found.hexdigest()
-
-
 def _dtype(place: dict[str, Any]) -> np.dtype[Any]:
     kind = place_dtype(place) if len(place["shape"]) == 2 else "int64"
     return np.dtype(kind).newbyteorder("<")
@@ -269,7 +261,7 @@ def _view(pages: Array | OnDisk, place: dict[str, Any]) -> Any:
     """The features or labels at a place of the file, as a plain array over its pages, or one on the disk."""
     dtype = _dtype(place)
     if isinstance(pages, OnDisk):
-        return OnDisk(pages.path, place["offset"], place["shape"], dtype)
+        return pages.view(place["offset"], place["shape"], dtype)
     length = math.prod(place["shape"]) * dtype.itemsize
     whole = np.asarray(pages)
     return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])

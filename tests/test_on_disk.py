@@ -87,3 +87,15 @@ def test_a_file_that_has_become_shorter_is_one_line(tmp_path):
     path.write_bytes(bytes(50))
     with pytest.raises(ResourceError, match="it ends before byte 100"):
         stored[:]
+
+
+def test_a_view_reads_the_file_that_was_opened(tmp_path):
+    """Whatever has its name by then: verified through one array, it is read through another."""
+    path = tmp_path / "a"
+    path.write_bytes(np.arange(40, dtype=np.float32).tobytes())
+    pages = OnDisk(path, 0, (160,), np.uint8)
+    path.with_name("b").write_bytes(bytes(160))
+    path.with_name("b").replace(path)
+    rows = pages.view(16, (4, 9), np.float32)
+    del pages  # which does not close what another array reads
+    assert rows[:].tolist() == np.arange(4, 40).reshape(4, 9).tolist()

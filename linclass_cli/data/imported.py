@@ -25,8 +25,8 @@ from linclass_cli.data.info import MANIFEST, DatasetInfo, dataset_folder, sha256
 from linclass_cli.data.own import ARRAYS, FORMAT, SOURCES, Description, content_digest, read_own
 from linclass_cli.errors import IntegrityError, ResourceError
 from linclass_cli.memory import require, stays_on_disk
-from linclass_cli.on_disk import OnDisk
-from linclass_cli.regular import check_regular, open_regular
+from linclass_cli.on_disk import OnDisk, sha256_of_rows
+from linclass_cli.regular import check_regular
 from linclass_cli.seal import seal
 
 Part = tuple[Any, NDArray[np.int64]]  # rows, an array or `OnDisk`, and labels
@@ -166,10 +166,10 @@ def _left_on_disk(path: Path, about: Description, header: bytes, shape: tuple[in
     """Vectors that are read when they are wanted; the file has been read once, to verify it."""
     size, wanted = about.members[path.name]
     try:
-        rows = OnDisk(path, len(header), shape, "<f4")
-        with open_regular(path) as file:
-            sound = path.stat().st_size == size == len(header) + len(rows) * rows.width
-            sound = sound and file.read(len(header)) == header and sha256_of(path) == wanted
+        pages = OnDisk(path, 0, (path.stat().st_size,), np.uint8)
+        rows = pages.view(len(header), shape, "<f4")
+        sound = len(pages) == size == len(header) + len(rows) * rows.width
+        sound = sound and pages[: len(header)].tobytes() == header and sha256_of_rows(pages) == wanted
     except FileNotFoundError:
         sound = False
     except OSError as error:

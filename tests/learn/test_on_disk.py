@@ -43,19 +43,25 @@ def outcome(start, features: Features, config: Config):
             return end.value
 
 
-def assert_same(start, tmp_path, monkeypatch, dtype, **settings):
+@pytest.fixture
+def assert_same(tmp_path, monkeypatch):
+    """``assert_same(train, "float32", model__loss="ridge")``: in memory and in pieces from the disk."""
     monkeypatch.setattr(on_disk, "PIECE_BYTES", 3000)
     monkeypatch.setattr(on_disk, "_GAP", 200)
-    given = {key.replace("__", "."): (key, value) for key, value in settings.items()}
-    config = resolve(given, environment={}, folder=tmp_path).config
-    mine, theirs = (outcome(start, features, config) for features in make_features(tmp_path, dtype))
-    for name in ("weight", "bias", "mean", "factor"):
-        assert np.array_equal(getattr(mine.model, name), getattr(theirs.model, name)), name
-    assert mine.model.temperature == theirs.model.temperature
-    assert {**mine.metrics, "seconds": 0} == {**theirs.metrics, "seconds": 0}
-    assert [{**step, "seconds": 0} for step in mine.history] == [
-        {**step, "seconds": 0} for step in theirs.history
-    ]
+
+    def assert_same(start, dtype, **settings):
+        given = {key.replace("__", "."): (key, value) for key, value in settings.items()}
+        config = resolve(given, environment={}, folder=tmp_path).config
+        mine, theirs = (outcome(start, features, config) for features in make_features(tmp_path, dtype))
+        for name in ("weight", "bias", "mean", "factor"):
+            assert np.array_equal(getattr(mine.model, name), getattr(theirs.model, name)), name
+        assert mine.model.temperature == theirs.model.temperature
+        assert {**mine.metrics, "seconds": 0} == {**theirs.metrics, "seconds": 0}
+        assert [{**step, "seconds": 0} for step in mine.history] == [
+            {**step, "seconds": 0} for step in theirs.history
+        ]
+
+    return assert_same
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -71,40 +77,22 @@ def assert_same(start, tmp_path, monkeypatch, dtype, **settings):
         ("ridge", "closed"),
     ],
 )
-def test_train(tmp_path, monkeypatch, loss, solver, dtype):
+def test_train(assert_same, loss, solver, dtype):
     more = {"solver__epochs": 2, "solver__batch_size": 10} if solver == "sgd" else {}
-    assert_same(
-        train,
-        tmp_path,
-        monkeypatch,
-        dtype,
-        model__loss=loss,
-        solver__name=solver,
-        model__calibrate=True,
-        **more,
-    )
+    assert_same(train, dtype, model__loss=loss, solver__name=solver, model__calibrate=True, **more)
 
 
-def test_train_with_weights_and_another_scaling(tmp_path, monkeypatch):
-    assert_same(train, tmp_path, monkeypatch, "float32", model__class_weight="balanced", model__scale="range")
+def test_train_with_weights_and_another_scaling(assert_same):
+    assert_same(train, "float32", model__class_weight="balanced", model__scale="range")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize(
     ("loss", "solver"), [("softmax", "newton"), ("softmax", "lbfgs"), ("ridge", "closed")]
 )
-def test_cv(tmp_path, monkeypatch, loss, solver, dtype):
-    assert_same(
-        cross_validate,
-        tmp_path,
-        monkeypatch,
-        dtype,
-        model__loss=loss,
-        solver__name=solver,
-        model__calibrate=True,
-        cv__folds=3,
-        cv__l2=(0.01, 0.1),
-    )
+def test_cv(assert_same, loss, solver, dtype):
+    more = {"cv__folds": 3, "cv__l2": (0.01, 0.1)}
+    assert_same(cross_validate, dtype, model__loss=loss, solver__name=solver, model__calibrate=True, **more)
 
 
 def test_ridge_of_more_features_than_rows(tmp_path, monkeypatch):
