@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.errors import InputError
-from linclass_cli.on_disk import OnDisk
+from linclass_cli.spread import AnyRows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -20,7 +20,7 @@ LARGEST = float(np.finfo(np.float16).max)
 _EXPONENT = 0x7C00  # all of its bits are set in infinities and NaNs
 
 
-def work_dtype(X: Array | OnDisk) -> np.dtype[Any]:
+def work_dtype(X: AnyRows) -> np.dtype[Any]:
     """What is computed in on features X: float32 for float16, else their own dtype."""
     return np.dtype(np.float32) if X.dtype == np.float16 else X.dtype
 

@@ -17,14 +17,13 @@ import numpy as np
 from linclass_cli import on_disk
 from linclass_cli.memory import buffer_bytes
 from linclass_cli.on_disk import OnDisk, buffer_rows, buffer_steps
+from linclass_cli.spread import AnyRows, here
 
 Array = np.ndarray[Any, np.dtype[Any]]
 T = TypeVar("T")
 
 
-def pieces(
-    X: Array | OnDisk, blocks: Sequence[Array], step: int
-) -> Iterator[tuple[int, Array, Array, slice]]:
+def pieces(X: AnyRows, blocks: Sequence[Array], step: int) -> Iterator[tuple[int, Array, Array, slice]]:
     """What a pass over blocks of rows works on: (which block, features, rows of those, what of the block).
 
     blocks: int64 (m,), ascending each. In memory each block comes whole. From a file all blocks are read
@@ -32,6 +31,7 @@ def pieces(
     works on ``step`` rows at a time, and goes on where it was, computes the same in both cases. The features
     are for one turn: the buffer is filled again.
     """
+    X = here(X)
     if not isinstance(X, OnDisk):
         for i, rows in enumerate(blocks):
             yield i, X, rows, slice(0, len(rows))
@@ -86,11 +86,12 @@ class _Tile:
             self.count = len(left)
 
 
-def shuffled(X: Array | OnDisk, rows: Array, batch: int) -> Iterator[tuple[Array, Array, slice]]:
+def shuffled(X: AnyRows, rows: Array, batch: int) -> Iterator[tuple[Array, Array, slice]]:
     """Rows int64 (m,) in any order, by whole batches: (features, rows of those, which of the rows).
 
     Raises ResourceError where a batch is larger than the memory that is left.
     """
+    X = here(X)
     if not isinstance(X, OnDisk):
         yield X, rows, slice(0, len(rows))
         return

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from linclass_cli.learn.curvature import mean_curvature, sums_by_class
+from linclass_cli.learn.curvature import sum_curvature, sums_by_class
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, Value, scaled
 from linclass_cli.learn.tiles import copied_rows
@@ -114,7 +114,7 @@ def _balanced_shares(S: Array, part: Part, b: Array, width: float) -> Array | No
             break
         bent = np.where((shares > 0) & (shares < 1), S.dtype.type(1 / width), S.dtype.type(0))
         bent[y, rows] = -bent.sum(axis=0)
-        C = mean_curvature("hinge", bent, y, weights) * m
+        C = sum_curvature("hinge", bent, y, weights)
         step = np.linalg.solve(C + (DAMPING * np.trace(C) / k + 1e-9) * np.eye(k), db)
         for length in (1.0, 0.5, 0.25, 0.1):
             nearer = _shares(S, y, b - length * step, width)

@@ -22,8 +22,8 @@ from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.splits import assign_folds, check_classes
 from linclass_cli.learn.temperature import fit_temperature, part_scores
 from linclass_cli.learn.ways import fold_cells, iterates
-from linclass_cli.on_disk import OnDisk
 from linclass_cli.runs import Outcome
+from linclass_cli.spread import AnyRows
 from linclass_cli.store import Features
 
 
@@ -165,7 +165,7 @@ def _unpack(cells: list[Cell], state: State) -> list[Solved]:
     return [Solved(cell, Scaling(mean[i], factor[i]), W[i], b[i]) for i, cell in enumerate(cells)]
 
 
-def held_out_scores(X: Array | OnDisk, y: Array, fold_of: Array, k: int, solved: list[Solved]) -> Array:
+def held_out_scores(X: AnyRows, y: Array, fold_of: Array, k: int, solved: list[Solved]) -> Array:
     """Scores (n, k) of every row of X (n, d), each by the fit of the fold that held it out."""
     scores = np.empty((len(y), k), work_dtype(X))
     for one in solved:

@@ -76,20 +76,20 @@ def sums_by_class(Q: Array, y: Array) -> Array:
     return sums
 
 
-def mean_curvature(loss: str, Q: Array, y: Array, weights: Array | None = None) -> Array:
-    """The mean of d2loss/dS2 over images, float64 (k, k); Q (k, m) as :func:`curvature_rows` left it.
+def sum_curvature(loss: str, Q: Array, y: Array, weights: Array | None = None) -> Array:
+    """The sum of d2loss/dS2 over images, float64 (k, k); Q (k, m) as :func:`curvature_rows` left it.
 
-    Columns of zeros count as images: whoever has them divides by another number. weights (k,): of classes.
+    weights (k,): of classes.
     """
-    k, m = Q.shape
+    k = len(Q)
     P = Q
     if weights is not None:
         Q = Q * weights.astype(Q.dtype)[y]
     if loss == "softmax":
-        return np.asarray((np.diag(Q.sum(axis=1, dtype=np.float64)) - Q @ P.T) / m, np.float64)
+        return np.asarray(np.diag(Q.sum(axis=1, dtype=np.float64)) - Q @ P.T, np.float64)
     total = np.diag(np.abs(Q).sum(axis=1, dtype=np.float64))
     if loss == "hinge":
         pulls = sums_by_class(Q, y)
         pulls[np.diag_indices(k)] = 0
         total -= pulls + pulls.T
-    return np.asarray(total / m)
+    return np.asarray(total)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from linclass_cli.blocks import count_blocks
 from linclass_cli.config import Config
 from linclass_cli.data.info import DatasetInfo
 from linclass_cli.memory import require, require_given
+from linclass_cli.threads import in_force
 
 _SECOND_ORDER = {"newton", "smoothed"}
 # Of more features than MOST_EIGEN the Gram matrix (gram.py) is factorised: an eigendecomposition would take
@@ -14,7 +16,6 @@ _PRODUCTS = "the features' products, and a factor"
 _SAMPLE = 0.2  # of the rows, whose curvatures are kept, as newton.FIRST_SHARE says
 # What the modules that it belongs to say (a test holds them together); those would load the kernels.
 SAMPLE_ROWS, SAMPLE_PER_FEATURE, PAIRS, MOST_FACTORS = 8000, 4, 20, 2 << 30
-MOST_BLOCKS, MOST_SUMS = 32, 256 << 20
 
 
 def require_fit(info: DatasetInfo, d: int, config: Config, kind: str) -> None:
@@ -44,12 +45,14 @@ def fit_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, 
 def most_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str, int]:
     """The same at the most, for a limit that is to be kept to."""
     held, weights = fit_bytes(m, d, k, solver, folds), 8 * k * (d + 1) * folds
-    # Weights, gradients and directions; and the sums of blocks, twice in float32.
-    held["weights and gradients"] = 12 * weights + min(MOST_BLOCKS * weights, MOST_SUMS)
+    # Weights, gradients and directions; sums of blocks that wait for others, and each thread's own.
+    sums = count_blocks(m, m).bit_length() + 3 * in_force()
+    held["weights and gradients"] = (12 + sums) * weights
     if solver == "lbfgs":
         held["steps"] = 2 * PAIRS * 8 * k * (d + 1)
     if solver == "closed":
-        held["normal equations"] = (folds + 5) * 8 * min(m, d) ** 2
+        waiting = count_blocks(m, m, coarse=True).bit_length() - 1
+        held["normal equations"] = (folds + 5 + waiting) * 8 * min(m, d) ** 2
     if solver in _SECOND_ORDER:
         held["curvatures"] = 4 * k * m * max(1, folds - 1)
         if d <= MOST_EIGEN:

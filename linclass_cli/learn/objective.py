@@ -11,41 +11,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from linclass_cli.blocks import Kept, Rows, Sums, keep_blocks, sum_blocks
 from linclass_cli.halves import for_kernels, work_dtype
-from linclass_cli.learn.curvature import mean_curvature
+from linclass_cli.learn.curvature import sum_curvature
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.tiles import (
-    count_blocks,
     curvature_block,
     hessian_block,
     step_rows,
     sum_block,
     take_rows,
 )
-from linclass_cli.on_disk import OnDisk
 from linclass_cli.read_ahead import pieces
-from linclass_cli.threads import Spans, in_chunks
+from linclass_cli.spread import AnyRows
 
 
-@dataclass(frozen=True)
-class Part:
+@dataclass(frozen=True, eq=False)
+class Part(Rows):
     """Some rows of the features, as a model sees them: nothing is copied.
 
     X float32, float64 or float16 (n, d), all images of the store; rows int64 (m,), ascending, those of this
     part; y int64 (m,), their labels in 0 .. k-1; scaling, applied to each row on the way through the cache;
-    class_weights float64 (k,), by which each loss is multiplied, or None.
+    class_weights float64 (k,), by which each loss is multiplied, or None; fold_of int64 (m,), where the rows
+    are dealt out to folds (folds.py).
     """
 
-    X: Array | OnDisk
-    rows: Array
     y: Array
     scaling: Scaling
     class_weights: Array | None = None
+    fold_of: Array | None = None
+
+    def within(self, X: AnyRows | None, first: int, at: slice) -> Self:
+        """The same of the rows at the positions ``at``, in an X that begins with the row ``first``."""
+        fold_of = None if self.fold_of is None else self.fold_of[at]
+        return replace(super().within(X, first, at), y=self.y[at], fold_of=fold_of)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -62,7 +66,8 @@ class Part:
 
     def take(self, positions: Array) -> Part:
         """The part of the rows at these positions, int64."""
-        return replace(self, rows=self.rows[positions], y=self.y[positions])
+        fold_of = None if self.fold_of is None else self.fold_of[positions]
+        return replace(self, rows=self.rows[positions], y=self.y[positions], fold_of=fold_of)
 
     def shifted(self, shift: Array) -> Part:
         """The part whose scaled features are those of this one minus ``shift`` (d,)."""
@@ -171,70 +176,62 @@ def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
     return losses / part.m, correct / part.m
 
 
-def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Array, Array]:
-    """What products with the Hessian at (W, b) need, Q (k, m), and the mean of d2loss/dS2, (k, k)."""
-    mean, factor = _scaling(part)
-    k, d = W.shape
-    W, b, number = _as(W, part.dtype), _as(b, part.dtype), LOSS_NUMBER[loss]
-    blocks = count_blocks(part.m, k, d)
-    Q = np.empty((k, part.m), part.dtype)
-
-    def work(spans: Spans) -> None:
-        for t, _ in spans:
-            for X, rows, at in _pieces(part, t, blocks):
-                curvature_block(X, rows, part.y[at], mean, factor, W, b, k, number, width, Q, at.start)
-
-    in_chunks(work, blocks)
-    return Q, mean_curvature(loss, Q, part.y, part.class_weights)
+def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Kept, Array]:
+    """What products with the Hessian at (W, b) need, and the mean of d2loss/dS2, (k, k)."""
+    (total,), Q = keep_blocks(part, _bend, loss, _as(W, part.dtype), _as(b, part.dtype), width)
+    return Q, total / part.m
 
 
-def times_hessian(part: Part, loss: str, Q: Array, V: Array, v: Array) -> tuple[Array, Array]:
+def _bend(part: Part, at: slice, _: None, loss: str, W: Array, b: Array, width: float) -> tuple[Array, Array]:
+    """The sum of d2loss/dS2 over a block, (k, k), and its curvatures (k, rows of the block)."""
+    Q = np.empty((len(W), at.stop - at.start), part.dtype)
+    for X, rows, own in _pieces(part, at):
+        scores = *_scaling(part), W, b, len(W)
+        curvature_block(X, rows, part.y[own], *scores, LOSS_NUMBER[loss], width, Q, own.start - at.start)
+    return sum_curvature(loss, Q, part.y[at], part.class_weights), Q
+
+
+def times_hessian(part: Part, loss: str, Q: Kept, V: Array, v: Array) -> tuple[Array, Array]:
     """The Hessian of the mean loss (without l2) where Q was made, times (V (k, d), v (k,)); one pass."""
-    mean, factor = _scaling(part)
+    dW, db = sum_blocks(part, _times, loss, _as(V, part.dtype), _as(v, part.dtype), kept=Q)
+    return dW / part.m, db / part.m
+
+
+def _times(part: Part, at: slice, Q: Array, loss: str, V: Array, v: Array) -> Sums:
     k, d = V.shape
-    V, v, number = _as(V, part.dtype), _as(v, part.dtype), LOSS_NUMBER[loss]
-    blocks = count_blocks(part.m, k, d)
-    dW, db = np.zeros((blocks, k, d), part.dtype), np.zeros((blocks, k))
+    dW, db = np.zeros((k, d), part.dtype), np.zeros(k)
     weights = kernel_weights(part.class_weights, k, part.dtype)
-
-    def work(spans: Spans) -> None:
-        for t, _ in spans:
-            for X, rows, at in _pieces(part, t, blocks):
-                block = X, rows, part.y[at], mean, factor
-                hessian_block(*block, V, v, k, number, weights, Q, at.start, dW[t], db[t])
-
-    in_chunks(work, blocks)
-    return dW.sum(axis=0, dtype=np.float64) / part.m, db.sum(axis=0) / part.m
+    for X, rows, own in _pieces(part, at):
+        direction = *_scaling(part), V, v, k
+        place = own.start - at.start
+        hessian_block(X, rows, part.y[own], *direction, LOSS_NUMBER[loss], weights, Q, place, dW, db)
+    return dW.astype(np.float64), db
 
 
 def _pass(
     part: Part, loss: str, W: Array, b: Array, with_gradient: bool, width: float = 0.0
 ) -> tuple[float, int, Array, Array]:
     """The sums of the losses, of the correct rows, and of the gradient without l2."""
-    mean, factor = _scaling(part)
+    model = _as(W, part.dtype), _as(b, part.dtype)
+    losses, correct, dW, db = sum_blocks(part, _sum, loss, *model, int(with_gradient), width)
+    return float(losses[0]), int(correct[0]), dW, db
+
+
+def _sum(part: Part, at: slice, _: None, loss: str, W: Array, b: Array, trained: int, width: float) -> Sums:
     k, d = W.shape
-    W, b, number = _as(W, part.dtype), _as(b, part.dtype), LOSS_NUMBER[loss]
-    blocks, trained = count_blocks(part.m, k, d), int(with_gradient)
-    dW, db = np.zeros((blocks, trained * k, d), part.dtype), np.zeros((blocks, trained * k))
-    losses, correct = np.zeros((blocks, 1)), np.zeros((blocks, 1), np.int64)
+    dW, db = np.zeros((trained * k, d), part.dtype), np.zeros(trained * k)
+    losses, correct = np.zeros(1), np.zeros(1, np.int64)
     weights = kernel_weights(part.class_weights, k, part.dtype)
-
-    def work(spans: Spans) -> None:
-        for t, _ in spans:
-            into = dW[t], db[t], losses[t], correct[t]
-            for X, rows, at in _pieces(part, t, blocks):
-                block = X, rows, part.y[at], mean, factor
-                sum_block(*block, W, b, k, trained, number, width, weights, *into)
-
-    in_chunks(work, blocks)
-    return float(losses.sum()), int(correct.sum()), dW.sum(axis=0, dtype=np.float64), db.sum(axis=0)
+    for X, rows, own in _pieces(part, at):
+        data = X, rows, part.y[own], *_scaling(part), W, b, k, trained, LOSS_NUMBER[loss], width
+        sum_block(*data, weights, dW, db, losses, correct)
+    return losses, correct, dW.astype(np.float64), db
 
 
-def _pieces(part: Part, t: int, blocks: int) -> Iterator[tuple[Array, Array, slice]]:
-    """Block t of the part, as kernels take it: features, rows of them, and which of the part they are."""
-    first, last = part.m * t // blocks, part.m * (t + 1) // blocks
-    for _, X, rows, at in pieces(part.X, [part.rows[first:last]], step_rows(part.d)):
-        yield for_kernels(X), rows, slice(first + at.start, first + at.stop)
+def _pieces(part: Part, at: slice) -> Iterator[tuple[Array, Array, slice]]:
+    """A block of the part, as kernels take it: features, rows of them, and which of the part they are."""
+    for _, X, rows, own in pieces(part.X, [part.rows[at]], step_rows(part.d)):
+        yield for_kernels(X), rows, slice(at.start + own.start, at.start + own.stop)
 
 
 def _scaling(part: Part) -> tuple[Array, Array]:

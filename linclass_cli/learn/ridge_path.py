@@ -18,7 +18,7 @@ from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Value
 from linclass_cli.learn.scaling import Scaling
 from linclass_cli.learn.solvers.closed import moments
-from linclass_cli.on_disk import OnDisk
+from linclass_cli.spread import AnyRows
 
 Sums = tuple[Array, Array, Array]
 
@@ -52,7 +52,7 @@ class _Fold:
 
 
 def ridge_path(
-    X: Array | OnDisk,
+    X: AnyRows,
     y: Array,
     fold_of: Array,
     scalings: list[Scaling],

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linclass_cli.blocks import Rows, Sums, sum_blocks
 from linclass_cli.errors import InputError
 from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.tiles import take_rows
-from linclass_cli.on_disk import OnDisk
 from linclass_cli.read_ahead import pieces
-from linclass_cli.threads import Spans, in_chunks
+from linclass_cli.spread import AnyRows
 
-_BLOCK_ROWS = 2048
 _TILE_VALUES = 1 << 18  # of float16, widened at a time: 1 MiB of float32
 _SMALLEST = float(np.finfo(np.float32).tiny)  # a spread below has no inverse that float32 can hold
 
@@ -59,34 +58,35 @@ def _reach_block(X: Array, rows: Array, mean: Array, largest: Array) -> None:
             largest[j] = max(largest[j], abs(x[j] - mean[j]))
 
 
-def _columns(block: Callable[..., None], X: Array | OnDisk, rows: Array, *center: Array) -> Array:
-    """(blocks, d), float64: what ``block(X, rows, *center, out)`` makes of each block of the rows."""
-    blocks = max(1, min(32, len(rows) // _BLOCK_ROWS))
-    out = np.zeros((blocks, X.shape[1]))
+# By names, as these are what travels to other machines.
+_KERNELS: dict[str, Callable[..., None]] = {"sum": _sum_block, "square": _square_block, "reach": _reach_block}
+
+
+def _columns(kernel: str, X: AnyRows, rows: Array, *center: Array, join: np.ufunc = np.add) -> Array:
+    """(d,), float64: what the kernel makes of each block of the rows, joined."""
+    return sum_blocks(Rows(X, rows), _column_block, kernel, *center, join=join)[0]
+
+
+def _column_block(data: Rows, at: slice, _: None, kernel: str, *center: Array) -> Sums:
+    X, block, out = data.X, _KERNELS[kernel], np.zeros(data.X.shape[1])
     of_tile = max(1, _TILE_VALUES // max(1, X.shape[1]))
     every = np.arange(of_tile)
-
-    def work(spans: Spans) -> None:
-        for t, _ in spans:
-            of_block = rows[len(rows) * t // blocks : len(rows) * (t + 1) // blocks]
-            for _, some, own, _ in pieces(X, [of_block], 1):
-                if X.dtype != np.float16:
-                    block(some, own, *center, out[t])
-                    continue
-                for first in range(0, len(own), of_tile):
-                    tile = take_rows(some, own[first : first + of_tile])
-                    block(tile, every[: len(tile)], *center, out[t])
-
-    in_chunks(work, blocks)
-    return out
+    for _i, some, own, _at in pieces(X, [data.rows[at]], 1):
+        if X.dtype != np.float16:
+            block(some, own, *center, out)
+            continue
+        for first in range(0, len(own), of_tile):
+            tile = take_rows(some, own[first : first + of_tile])
+            block(tile, every[: len(tile)], *center, out)
+    return (out,)
 
 
-def mean_of(X: Array | OnDisk, rows: Array) -> Array:
+def mean_of(X: AnyRows, rows: Array) -> Array:
     """The mean of the given rows of X (n, d), float64 (d,)."""
-    return np.asarray(_columns(_sum_block, X, rows).sum(axis=0) / len(rows))
+    return _columns("sum", X, rows) / len(rows)
 
 
-def fit_scaling(kind: str, X: Array | OnDisk, rows: Array) -> Scaling:
+def fit_scaling(kind: str, X: AnyRows, rows: Array) -> Scaling:
     """Learn a scaling from the given rows of X (n, d).
 
     ``standard``: mean and standard deviation (divisor m, as scikit-learn's StandardScaler); ``range``: the
@@ -102,9 +102,9 @@ def fit_scaling(kind: str, X: Array | OnDisk, rows: Array) -> Scaling:
         column = int(np.flatnonzero(~np.isfinite(mean))[0])
         raise InputError(f"feature {column} of the training part holds NaN or infinity: it cannot be scaled")
     if kind == "standard":
-        spread = np.sqrt(_columns(_square_block, X, rows, mean).sum(axis=0) / len(rows))
+        spread = np.sqrt(_columns("square", X, rows, mean) / len(rows))
     else:
-        spread = _columns(_reach_block, X, rows, mean).max(axis=0)
+        spread = _columns("reach", X, rows, mean, join=np.maximum)
     constant = spread <= np.maximum(1e-12 * np.abs(mean), _SMALLEST)
     return Scaling(mean, 1.0 / np.where(constant, np.maximum(np.abs(mean), 1.0), spread))
 

@@ -32,12 +32,11 @@ from linclass_cli.learn.losses import (
     weigh_rows,
 )
 from linclass_cli.on_disk import OnDisk
+from linclass_cli.spread import AnyRows, here
 
 TILE_VALUES = 16384  # 64 KiB of float32: twice the first-level cache, and at home in the second
 COPIED_VALUES = 1 << 24  # of float32 or float64, at most, in a copy of some rows: 64 MiB, or 128
 LINE = 16  # floats that rows are padded to: 64 bytes of float32
-MAX_BLOCKS = 32
-PARTIAL_VALUES = 1 << 25  # at most 128 MiB of float32 partial gradients
 
 
 @kernel(inner=True)
@@ -93,8 +92,9 @@ def copied_rows(d: int, most: int) -> int:
     return max(1, min(most, COPIED_VALUES // max(d, 1)))
 
 
-def take_rows(X: Array | OnDisk, rows: Array, columns: slice = slice(None)) -> Array:
+def take_rows(X: AnyRows, rows: Array, columns: slice = slice(None)) -> Array:
     """The rows, int64 (m,), or some of their columns, of X (n, d), in the dtype that is worked in: a copy."""
+    X = here(X)
     if isinstance(X, OnDisk):
         return widened(X.take(rows, columns))
     X = X[:, columns]
@@ -121,11 +121,6 @@ def add_rows(S: Array, m: int, db: Array) -> None:
         for i in range(m):
             total += s[i]
         db[c] += total
-
-
-def count_blocks(m: int, k: int, d: int) -> int:
-    """Blocks that a pass over m rows is cut into: by shapes alone, so that sums never depend on threads."""
-    return max(1, min(MAX_BLOCKS, m // 256, PARTIAL_VALUES // max(k * d, 1)))
 
 
 @kernel()

@@ -368,15 +368,13 @@ def test_a_fit_takes_what_is_estimated_at_the_least(tmp_path, kind, loss, solver
 
 
 def test_estimates_are_of_what_the_solvers_do():
-    from linclass_cli.learn import gram, tiles
+    from linclass_cli.learn import gram
     from linclass_cli.learn.solvers.newton import FIRST_PER_FEATURE, FIRST_ROWS
 
     assert footprint.SAMPLE_ROWS == FIRST_ROWS
     assert footprint.SAMPLE_PER_FEATURE == FIRST_PER_FEATURE
     assert footprint.PAIRS == import_module("linclass_cli.learn.solvers.lbfgs")._PAIRS
     assert footprint.MOST_FACTORS == gram._FACTOR_BYTES
-    assert footprint.MOST_BLOCKS == tiles.MAX_BLOCKS
-    assert footprint.MOST_SUMS == 8 * tiles.PARTIAL_VALUES
 
 
 def test_no_limit_leaves_everything_as_it_is():

@@ -38,8 +38,8 @@ def test_values_are_those_of_each_problem_by_itself(loss, n, folds):
         assert found[fold].accuracy == pytest.approx(want.accuracy)
         np.testing.assert_allclose(found[fold].dW, want.dW, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(found[fold].db, want.db, rtol=1e-9, atol=1e-10)
-        held = np.flatnonzero(problems.fold_of == fold)
-        part = Part(problems.X, held, problems.y[held], alone[fold].part.scaling)
+        held = np.flatnonzero(problems.part.fold_of == fold)
+        part = Part(problems.part.X, held, problems.part.y[held], alone[fold].part.scaling)
         assert found[fold].held == pytest.approx(evaluate(part, loss, W[fold], b[fold]), rel=1e-10)
 
 

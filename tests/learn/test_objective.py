@@ -8,7 +8,6 @@ import pytest
 from linclass_cli.learn.losses import LOSSES
 from linclass_cli.learn.objective import Part, Problem, curvature, evaluate, objective, times_hessian
 from linclass_cli.learn.scaling import fit_scaling
-from linclass_cli.learn.tiles import MAX_BLOCKS, count_blocks
 from linclass_cli.threads import use_threads
 from tests import naive
 from tests.learn.conftest import blobs, plain_part
@@ -93,12 +92,6 @@ def test_rows_and_scaling_are_applied_on_the_way():
     assert at.value == pytest.approx(value, rel=1e-11)
     np.testing.assert_allclose(at.dW, dW, atol=1e-11)
     assert evaluate(part, "softmax", W, b) == (pytest.approx(value, rel=1e-11), accuracy)
-
-
-def test_blocks_are_bounded_in_number_and_memory():
-    assert count_blocks(10, 3, 5) == 1
-    assert count_blocks(10**9, 10, 324) == MAX_BLOCKS
-    assert count_blocks(10**6, 1000, 20_000) * 1000 * 20_000 * 4 <= 1 << 27
 
 
 @pytest.mark.parametrize("loss", ["softmax", "hinge", "squared-hinge", "ridge"])

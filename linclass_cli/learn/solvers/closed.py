@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from linclass_cli.blocks import Sums, sum_blocks
 from linclass_cli.errors import InputError
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, objective, scaled
@@ -118,18 +119,23 @@ def moments(part: Part, k: int) -> tuple[Array, Array, Array]:
     Each row counts by the weight of its class.
     Products are in the features' own precision.
     """
+    gram, cross, total = sum_blocks(part, _moments, k, coarse=True, singly=True)
+    return gram, cross, total
+
+
+def _moments(part: Part, at: slice, _: None, k: int) -> Sums:
     d, dtype = part.d, part.dtype
     rows_of_tile = max(1, TILE_VALUES // d)
     gram, cross, total = np.zeros((d, d)), np.zeros((k, d)), np.zeros(d)
     stripes = range(0, d, -(-d // -(-d // STRIPE)))
-    for start in range(0, part.m, rows_of_tile):
-        at = slice(start, start + rows_of_tile)
-        T = scaled(part, at)
+    for start in range(at.start, at.stop, rows_of_tile):
+        tile = slice(start, min(start + rows_of_tile, at.stop))
+        T = scaled(part, tile)
         onehot = np.zeros((len(T), k), dtype)
-        onehot[np.arange(len(T)), part.y[at]] = 1
+        onehot[np.arange(len(T)), part.y[tile]] = 1
         weighed = T
         if part.class_weights is not None:
-            weighed = T * part.class_weights.astype(dtype)[part.y[at]][:, None]
+            weighed = T * part.class_weights.astype(dtype)[part.y[tile]][:, None]
         total += weighed.sum(axis=0, dtype=np.float64)
         cross += onehot.T @ weighed
 
