@@ -273,6 +273,14 @@ class Config(Section):
         pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})?[KMGT])?$",
         words="a size as 4G or 500M",
     )
+    cluster: str = setting(
+        "",
+        "work on a Dask cluster, or on N processes here. Results do not depend on it",
+        metavar="tcp://HOST:PORT|local:N",
+        max_length=400,
+        pattern=r"^(local:[1-9][0-9]{0,3}|(tcp|tls)://[^\s/]+:[0-9]{1,5})?$",
+        words="an address as tcp://10.0.0.1:8786, or local:4",
+    )
     seed: int = setting(0, "seed of splits, starts and orders", ge=0, le=2**63 - 1)
     data: DataConfig = DataConfig()
     feature: FeatureConfig = FeatureConfig()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -47,6 +47,7 @@ from linclass_cli.store import (
 )
 
 if TYPE_CHECKING:
+    from linclass_cli.cluster.connection import Cluster
     from linclass_cli.data.readers import Split
 
 BATCH = 2048  # images between two reports of progress
@@ -109,12 +110,18 @@ def silent(*_: object) -> None:
 
 
 def extract(
-    plan: Plan, config: Config, advance: Advance, force: bool = False, notice: Notice = silent
+    plan: Plan,
+    config: Config,
+    advance: Advance,
+    force: bool = False,
+    notice: Notice = silent,
+    cluster: Cluster | None = None,
 ) -> Extracted:
     """Fill the store with the planned features, unless they are there, verified; ``force``: in any case.
 
-    ``advance(done, total)`` hears of images. What an interrupted extraction has finished is not computed
-    again; while another process extracts the same features, this one waits; ``notice`` hears of both.
+    ``advance(done, total)`` hears of images; a ``cluster`` computes their features. What an interrupted
+    extraction has finished is not computed again; while another process extracts the same features, this one
+    waits; ``notice`` hears of both.
 
     Raises IntegrityError when what is there is damaged (and not ``force``), ResourceError when the disk is
     too small.
@@ -138,7 +145,7 @@ def extract(
                 write_features(plan.path, plan.meta, sizes, d, fill)
             computed = sum(sizes.values())
         else:
-            computed = _compute(plan, config, advance, force, notice)
+            computed = _compute(plan, config, advance, force, notice, cluster)
     seconds = time.perf_counter() - began
     return _report(plan, d, seconds, computed / seconds)
 
@@ -190,7 +197,9 @@ def _copying(plan: Plan, config: Config, advance: Advance) -> tuple[Fill, dict[s
     return fill, sizes
 
 
-def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: Notice) -> int:
+def _compute(
+    plan: Plan, config: Config, advance: Advance, force: bool, notice: Notice, cluster: Cluster | None
+) -> int:
     """Write the features of images; of how many they were computed, and not found as an earlier try's."""
     images = _load_images(plan, config)
     extractor = fit_extractor(plan.extractor, images["train"].images)
@@ -200,6 +209,7 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
     if force:
         discard(folder)
     kept = Partial(folder, lambda: _key_of_values(plan, extractor))
+    compute = _batches(plan, config, cluster)
 
     def fill(part: str, X: NewRows, y: Array) -> None:
         nonlocal done, computed
@@ -209,16 +219,16 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         if missing and computed == 0 and done > 0:
             notice(f"going on where an extraction stopped: {done:,} of {total:,} images are done")
         batch = _batch(X)
-        values = np.empty((min(batch, len(X)) if missing else 0, X.shape[1]), np.float32)
-        for first, last in missing:
-            for start in range(first, last, batch):
-                stop = min(start + batch, last)
-                some = values[: stop - start]
-                extractor(images[part].images[start:stop], some)
-                X[start:stop] = as_stored(some, X.dtype.name, part, start)
-                kept.add(part, X, start, stop)
-                done, computed = done + stop - start, computed + stop - start
-                advance(done, total)
+        wanted = [
+            (start, min(start + batch, last))
+            for first, last in missing
+            for start in range(first, last, batch)
+        ]
+        for start, stop, values in compute(extractor, part, images[part].images, X.shape[1], wanted):
+            X[start:stop] = as_stored(values, X.dtype.name, part, start)
+            kept.add(part, X, start, stop)
+            done, computed = done + stop - start, computed + stop - start
+            advance(done, total)
 
     def left() -> str:
         rows = f"{kept.rows:,} of {total:,} images are kept; the same command goes on from there"
@@ -228,6 +238,33 @@ def _compute(plan: Plan, config: Config, advance: Advance, force: bool, notice: 
         d = extractor.dim(plan.info.image_shape)
         write_features(plan.path, plan.meta, sizes, d, fill, learned_by(extractor))
     return computed
+
+
+# (extractor, part, images, d, spans of images): (start, stop, their features) as they are done.
+Compute = Callable[[Extractor, str, Any, int, Sequence[tuple[int, int]]], Iterator[tuple[int, int, Array]]]
+
+
+def _batches(plan: Plan, config: Config, cluster: Cluster | None) -> Compute:
+    if cluster is None:
+        return _compute_here
+    from linclass_cli.cluster.images import Batches
+
+    return Batches(cluster, plan.info, config.cache)
+
+
+def _compute_here(
+    extractor: Extractor,
+    part: str,  # noqa: ARG001
+    images: Any,
+    d: int,
+    wanted: Sequence[tuple[int, int]],
+) -> Iterator[tuple[int, int, Array]]:
+    """The values are for one turn: the next batch has the same memory."""
+    values = np.empty((max((stop - start for start, stop in wanted), default=0), d), np.float32)
+    for start, stop in wanted:
+        some = values[: stop - start]
+        extractor(images[start:stop], some)
+        yield start, stop, some
 
 
 def _batch(X: NewRows) -> int:
@@ -268,14 +305,14 @@ def _load_the_rest(plan: Plan) -> None:
 
 
 def obtain_features(
-    config: Config, advance: Advance = silent, notice: Notice = silent
+    config: Config, advance: Advance = silent, notice: Notice = silent, cluster: Cluster | None = None
 ) -> tuple[Plan, Features]:
     """The verified features that the config asks for; extracted first where they are missing, saying so."""
     plan = plan_features(config)
     if not plan.path.is_file():
         what = "" if plan.info.kind == "vectors" else f"{describe_feature(plan.meta)} "
         notice(f"no {what}features of {config.data.name} in the store yet: extracting them first")
-        extract(plan, config, advance, notice=notice)
+        extract(plan, config, advance, notice=notice, cluster=cluster)
     return plan, _load(plan)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from linclass_cli.feature_header import damaged
 from linclass_cli.halves import all_finite
 from linclass_cli.on_disk import OnDisk
+from linclass_cli.spread import here
 from linclass_cli.store import Array, Features
 from linclass_cli.threads import Spans, in_chunks
 
@@ -20,7 +21,7 @@ def check_features(features: Features, sizes: dict[str, int], d: int, classes: i
         fits = block.X.shape == (sizes[part], d)
         if not fits or (block.y.size and not 0 <= block.y.min() <= block.y.max() < classes):
             raise damaged(features.path, "its rows or labels are not those of the dataset", features.meta)
-        if not _is_finite(block.X):
+        if not _is_finite(here(block.X)):
             raise damaged(features.path, "it holds NaN or infinity", features.meta)
 
 

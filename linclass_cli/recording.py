@@ -102,6 +102,8 @@ def _record(
 ) -> Saved:
     from linclass_cli.claims import claim
     from linclass_cli.class_weights import load_weighting
+    from linclass_cli.cluster import use_cluster
+    from linclass_cli.environment import environment
     from linclass_cli.extract import obtain_features, plan_features
     from linclass_cli.groups import load_groups
     from linclass_cli.learn.footprint import require_fit
@@ -124,9 +126,17 @@ def _record(
     if spills:
         notice(spills + ("; --store-dtype float16 halves them" if dtype == "float32" else ""))
     tracker, unit = _tracker(log, config), "fits" if kind == "cv" else "steps"
-    with use_threads(config.threads) as threads, claim(config.cache, name) as run:
+    with (
+        use_threads(config.threads) as threads,
+        use_cluster(config.cluster, notice) as cluster,
+        claim(config.cache, name) as run,
+    ):
         with bar(f"extract {config.feature.name}", "images") as advance:
-            plan, features = obtain_features(config, advance, notice)
+            plan, features = obtain_features(config, advance, notice, cluster)
+        if cluster is not None:
+            from linclass_cli.cluster.features import spread_features
+
+            features = spread_features(features, cluster)
         key = partial(fit_key, kind, config.record(), features.key, files)
         with (
             kept_journal(config.cache, key, unit, resume, notice) as journal,
@@ -145,7 +155,8 @@ def _record(
 
             outcome = follow(start(features, plan.info.classes, config, journal), step)
             outcome = replace(outcome, model=replace(outcome.model, learned=features.learned))
-            path = save_run(config.cache, run, kind, config.record(), threads, outcome)
+            where = environment(threads) | ({"cluster": cluster.facts} if cluster else {})
+            path = save_run(config.cache, run, kind, config.record(), where, outcome)
             journal.finish()
             finish(outcome.metrics, path)
     return Saved(run, path, outcome.metrics, outcome.history)

@@ -23,7 +23,6 @@ from linclass_cli.atomic_folders import leave_name, replacing_folder
 from linclass_cli.claims import NAME, check_name, runs_folder
 from linclass_cli.digest import digest
 from linclass_cli.disk_errors import disk_errors
-from linclass_cli.environment import environment
 from linclass_cli.errors import IntegrityError, MissingError, ResourceError, at_cache, did_you_mean
 from linclass_cli.record_check import check_record
 from linclass_cli.regular import read_regular
@@ -63,9 +62,9 @@ class Run:
 
 
 def save_run(
-    cache: Path, name: str, kind: str, config: dict[str, Any], threads: int, outcome: Outcome
+    cache: Path, name: str, kind: str, config: dict[str, Any], environment: dict[str, Any], outcome: Outcome
 ) -> Path:
-    """Write the record of a claimed name; its folder."""
+    """Write the record of a claimed name; its folder. environment: where the outcome was made."""
     path = runs_folder(cache) / name
     files = record_files(outcome)
     record = {
@@ -74,7 +73,7 @@ def save_run(
         "kind": kind,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "config": config,
-        "environment": environment(threads),
+        "environment": environment,
         "feature_key": outcome.model.feature_key,
         "metrics": outcome.metrics,
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},

@@ -21,6 +21,7 @@ from linclass_cli.memory import require
 from linclass_cli.model import Model
 from linclass_cli.on_disk import OnDisk
 from linclass_cli.runs import Run, load_model, load_run
+from linclass_cli.spread import here
 from linclass_cli.store import Features
 from linclass_cli.threads import Spans, in_chunks
 
@@ -135,7 +136,7 @@ def score_run(
     if features is None:
         _, features = obtain_features(config, advance, notice)
     block = features.train if part == "train" else features.test
-    return Scored(run, model, config, linear_scores(model, block.X), block.y)
+    return Scored(run, model, config, linear_scores(model, here(block.X)), block.y)
 
 
 def _require_like(info: DatasetInfo, run: Run, model: Model, config: Config) -> None:

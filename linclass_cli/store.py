@@ -38,8 +38,9 @@ from linclass_cli.feature_header import (
     stored_dtype,
 )
 from linclass_cli.memory import stays_on_disk
-from linclass_cli.on_disk import NewRows, OnDisk, sha256_of_rows
+from linclass_cli.on_disk import NewRows, OnDisk, row_bytes, sha256_of_rows
 from linclass_cli.regular import check_regular, open_regular
+from linclass_cli.spread import AnyRows
 from linclass_cli.threads import available
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -53,10 +54,11 @@ _LEARNED = "learned/"
 class Block:
     """One part's features X float32 or float16 (n, d) and labels y int64 (n,).
 
-    They are mapped from the file; or, where they are larger than memory, X stays there and y is a copy.
+    They are mapped from the file; or, where they are larger than memory, X stays there and y is a copy. On a
+    cluster X is there, too (spread.py).
     """
 
-    X: Array | OnDisk
+    X: AnyRows
     y: Array
 
 
@@ -65,7 +67,8 @@ class Features:
     """A verified feature file. ``key`` is the sha256 of the canonical JSON of ``meta``.
 
     ``learned``: what the feature learned from the training images, float32 (a, b), by name; ``parts``: the
-    numbers of columns of the features that it is joined from.
+    numbers of columns of the features that it is joined from; ``chunks``: the digests of the file's chunks,
+    32 bytes each, by which another machine verifies the rows that it reads.
     """
 
     train: Block
@@ -75,6 +78,7 @@ class Features:
     path: Path
     learned: dict[str, Array] = field(default_factory=dict)
     parts: tuple[int, ...] = ()
+    chunks: bytes = b""
 
     @property
     def d(self) -> int:
@@ -144,8 +148,8 @@ def write_features(
             step("write", temporary)
             _record_checksums(temporary, sums)
             step("write", temporary)
-            found = _digest_behind_header(OnDisk(temporary, 0, (size,), np.uint8))
-            write(dump_header(meta, places, size, found), 0)
+            chunks = _chunk_digests(OnDisk(temporary, 0, (size,), np.uint8), HEADER, size)
+            write(dump_header(meta, places, size, hashlib.sha256(chunks).hexdigest()), 0)
 
 
 def load_features(path: Path, meta: dict[str, Any]) -> Features:
@@ -167,20 +171,11 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     What does not fit into memory (`memory.stays_on_disk`) is verified, too, and stays in the file.
     Raises IntegrityError, or ResourceError where the file cannot be read.
     """
-    pages: Array | OnDisk
-    try:
-        check_regular(path)
-        size = path.stat().st_size
-        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
-        on_disk = stays_on_disk(size)
-        pages = OnDisk(path, 0, (size,), np.uint8) if on_disk else np.memmap(path, np.uint8, "c")
-    except ValueError:
-        raise damaged(path, "the file is empty", meta) from None
-    except OSError as error:
-        raise ResourceError(f"cannot read {path}: {error.strerror}") from error
+    pages = _open_pages(path, meta)
     header = parse_header(path, pages[:HEADER].tobytes(), len(pages), meta)
     meta = meta or header["meta"]
-    found = _digest_behind_header(pages)
+    chunks = _chunk_digests(pages, HEADER, len(pages))
+    found = hashlib.sha256(chunks).hexdigest()
     if found != header["digest"]:
         raise damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
     views: dict[str, Any] = {name: _view(pages, place) for name, place in header["places"].items()}
@@ -188,7 +183,43 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
         views = {name: view if name in FEATURES else view[:] for name, view in views.items()}
     train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in PARTS)
     learned = {name.removeprefix(_LEARNED): view for name, view in views.items() if name.startswith(_LEARNED)}
-    return Features(train, test, make_key(header["meta"]), header["meta"], path, learned)
+    return Features(train, test, make_key(header["meta"]), header["meta"], path, learned, chunks=chunks)
+
+
+def open_rows(path: Path, chunks: bytes, part: str, first: int, stop: int) -> Array | OnDisk:
+    """Some rows of the features of a part, of a file that ``chunks``, as Features has them, are known of.
+
+    Only the chunks that hold them are read and verified. Raises IntegrityError where the file is another one.
+    """
+    pages = _open_pages(path)
+    header = parse_header(path, pages[:HEADER].tobytes(), len(pages))
+    if header["digest"] != hashlib.sha256(chunks).hexdigest():
+        raise damaged(path, "it is not the file that was asked for", header["meta"])
+    X = _view(pages, header["places"][f"{part}/features"])
+    width = row_bytes(X)
+    begin = header["places"][f"{part}/features"]["offset"] - HEADER
+    a, b = ((begin + row * width) for row in (first, stop))
+    a, b = a // _CHUNK, -(-b // _CHUNK)
+    found = _chunk_digests(pages, HEADER + a * _CHUNK, min(HEADER + b * _CHUNK, len(pages)))
+    if found != chunks[a * 32 : b * 32]:
+        raise damaged(path, f"rows {first:,} to {stop:,} do not match their digest", header["meta"])
+    if isinstance(X, OnDisk):
+        return X.view(first * width, (stop - first, X.shape[1]), X.dtype)
+    return np.asarray(X[first:stop])
+
+
+def _open_pages(path: Path, meta: dict[str, Any] | None = None) -> Array | OnDisk:
+    """A file's bytes, mapped or on the disk. Raises IntegrityError where it is empty, or ResourceError."""
+    try:
+        check_regular(path)
+        size = path.stat().st_size
+        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
+        on_disk = stays_on_disk(size)
+        return OnDisk(path, 0, (size,), np.uint8) if on_disk else np.memmap(path, np.uint8, "c")
+    except ValueError:
+        raise damaged(path, "the file is empty", meta) from None
+    except OSError as error:
+        raise ResourceError(f"cannot read {path}: {error.strerror}") from error
 
 
 def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
@@ -267,11 +298,14 @@ def _view(pages: Array | OnDisk, place: dict[str, Any]) -> Any:
     return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])
 
 
-def _digest_behind_header(pages: Array | OnDisk) -> str:
-    """sha256 over the sha256 digests of the 8 MiB chunks behind the header, taken by several threads."""
+def _chunk_digests(pages: Array | OnDisk, first: int, stop: int) -> bytes:
+    """The sha256 digests of 8 MiB chunks of a file, one behind the other, taken by several threads.
+
+    The digest of them all is the one of the header.
+    """
 
     def chunk(start: int) -> bytes:
-        return hashlib.sha256(pages[start : start + _CHUNK].data).digest()
+        return hashlib.sha256(pages[start : min(start + _CHUNK, stop)].data).digest()
 
     with ThreadPoolExecutor(min(8, available())) as pool:
-        return hashlib.sha256(b"".join(pool.map(chunk, range(HEADER, len(pages), _CHUNK)))).hexdigest()
+        return b"".join(pool.map(chunk, range(first, stop, _CHUNK)))

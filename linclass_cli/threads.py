@@ -44,6 +44,20 @@ def use_threads(count: int) -> Iterator[int]:
         _in_force.reset(token)
 
 
+def keep_to_one_thread() -> None:
+    """Do the same, for good, with one thread: for who calls kernels in threads of his own."""
+    _in_force.set(1)
+    _limit_blas()
+
+
+@functools.cache
+def _limit_blas() -> None:
+    import numpy as np  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, "blas")
+
+
 def in_force() -> int:
     """The threads that `use_threads` allows; outside of it: one a core."""
     return _in_force.get() or available()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from linclass_cli.claims import claim
+from linclass_cli.environment import environment
 from linclass_cli.errors import InputError, IntegrityError, MissingError
 from linclass_cli.model import Model
 from linclass_cli.runs import Outcome, list_runs, load_model, load_run, save_run
@@ -43,7 +44,7 @@ CONFIG = {"seed": 0, "data": {"name": "tiny"}, "feature": {"name": "hog"}}
 
 def record(cache, name=None):
     with claim(cache, name) as run:
-        save_run(cache, run, "train", CONFIG, 2, OUTCOME)
+        save_run(cache, run, "train", CONFIG, environment(2), OUTCOME)
     return run
 
 

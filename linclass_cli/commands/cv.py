@@ -28,6 +28,7 @@ def add(app: typer.Typer) -> None:
             "cv",
             "seed",
             "memory",
+            "cluster",
         ),
         panel="From images to figures",
     )

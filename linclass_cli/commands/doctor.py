@@ -12,7 +12,7 @@ from linclass_cli.show.tables import folded, print_line
 
 
 def add(app: typer.Typer) -> None:
-    @command(app, panel="What is there")
+    @command(app, "cluster", panel="What is there")
     def doctor(session: Session) -> None:
         """Look at versions, threads, BLAS, compiled kernels and the cache folder, and say what to do.
 
@@ -20,11 +20,15 @@ def add(app: typer.Typer) -> None:
         nothing. Exit codes: 0 if all is well, also with notes and warnings; 5 if something is damaged; 6 if
         something that linclass needs is lacking, or cannot be written.
 
+        With --cluster it looks at every worker as well: its linclass, its threads, and whether it sees the
+        cache folder.
+
         Example: linclass doctor
         """
         from linclass_cli.doctor import examine, failure
 
-        facts, findings = examine(session.config.cache, session.config.threads)
+        config = session.config
+        facts, findings = examine(config.cache, config.threads, config.cluster)
         error = failure(findings)
         answer = {**facts, "findings": [asdict(one) for one in findings], "ok": error is None}
         session.answer(answer, lambda: _show(facts, answer["findings"]))
@@ -48,11 +52,33 @@ def _show(facts: dict[str, Any], findings: list[dict[str, str]]) -> None:
     }
     for name, text in lines.items():
         print_line(folded(f"  {name:<10} ", text))
+    for one in facts.get("cluster", {}).get("workers", []):
+        print_line(folded("  worker     ", _worker_line(one)))
+    if "cluster" in facts:
+        print_line(folded("  cluster    ", _cluster_line(facts["cluster"])))
     for one in findings:
         print_line(folded(f"{one['level']}: ", one["what"], "  "))
         print_line(folded("  → ", one["mend"]))
     if all(one["level"] == "note" for one in findings):
         print_line("all is well")
+
+
+def _cluster_line(cluster: dict[str, Any]) -> str:
+    latency = f", {cluster['latency_ms']:.1f} ms to ask and be answered" if cluster["latency_ms"] else ""
+    return f"{len(cluster['workers'])} workers, {cluster['threads']} threads{latency}"
+
+
+def _worker_line(one: dict[str, Any]) -> str:
+    if "python" not in one:
+        return f"{one['address']}: {one['linclass'] or 'no'} linclass"
+    sees = {True: "sees the cache", False: "does not see the cache"}.get(one["sees_cache"], "")
+    facts = [
+        f"linclass {one['linclass']}",
+        f"Python {one['python']}",
+        f"{one['threads']} thread{'s' if one['threads'] != 1 else ''}",
+        *([sees] if sees else []),
+    ]
+    return f"{one['address']}: {', '.join(facts)}"
 
 
 def _cache_line(cache: dict[str, Any]) -> str:

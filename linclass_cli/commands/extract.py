@@ -14,7 +14,7 @@ from linclass_cli.show.tables import folded, print_line, rows_of, seconds
 
 
 def add(app: typer.Typer) -> None:
-    @command(app, "data", "feature", "memory", panel="From images to figures")
+    @command(app, "data", "feature", "memory", "cluster", panel="From images to figures")
     def extract(
         session: Session,
         force: Annotated[
@@ -28,6 +28,7 @@ def add(app: typer.Typer) -> None:
 
         Example: linclass extract --data cifar10 --feature hog --orientations 12
         """
+        from linclass_cli.cluster import use_cluster
         from linclass_cli.extract import extract as fill_store
         from linclass_cli.extract import plan_features
         from linclass_cli.threads import use_threads
@@ -36,10 +37,11 @@ def add(app: typer.Typer) -> None:
         plan = plan_features(config)
         with (
             use_threads(config.threads),
+            use_cluster(config.cluster, session.notice) as cluster,
             compiling_shown(session.quiet),
             progress(f"extract {config.feature.name}", "images", session.quiet) as advance,
         ):
-            done = fill_store(plan, config, advance, force, session.notice)
+            done = fill_store(plan, config, advance, force, session.notice, cluster)
 
         def show() -> None:
             rows = rows_of(done.feature)

@@ -28,7 +28,16 @@ Resume = Annotated[
 
 def add(app: typer.Typer) -> None:
     @command(
-        app, "data", "feature", "model", "solver", "split", "seed", "memory", panel="From images to figures"
+        app,
+        "data",
+        "feature",
+        "model",
+        "solver",
+        "split",
+        "seed",
+        "memory",
+        "cluster",
+        panel="From images to figures",
     )
     def train(session: Session, name: RunName = None, log: RunLog = None, resume: Resume = True) -> None:
         """Fit one linear model and record the run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,23 +25,28 @@ class Finding:
     mend: str
 
 
-def examine(cache: Path, threads: int) -> tuple[dict[str, Any], list[Finding]]:
+def examine(cache: Path, threads: int, where: str = "") -> tuple[dict[str, Any], list[Finding]]:
     """The facts, as JSON-able values, and the findings, in the order in which to look at them.
 
     Nothing is written, fetched or compiled, and no file of features or images is read as a whole: that is
-    what ``linclass cache verify`` is for.
+    what ``linclass cache verify`` is for. where: of a cluster to look at, as ``--cluster`` takes it.
     """
     from linclass_cli.doctor import folder, kernels, machine
 
     facts: dict[str, Any] = {}
     findings: list[Finding] = []
-    for name, look in (
+    looks: list[tuple[str, Callable[[], machine.Looked]]] = [
         ("versions", machine.versions),
         ("machine", lambda: machine.machine(threads)),
         ("kernels", kernels.kernels),
         ("cache", lambda: folder.cache_folder(cache)),
         ("terminal", machine.terminal),
-    ):
+    ]
+    if where:
+        from linclass_cli.doctor.cluster import cluster
+
+        looks.append(("cluster", lambda: cluster(where, cache)))
+    for name, look in looks:
         facts[name], found = look()
         findings += found
     return facts, findings

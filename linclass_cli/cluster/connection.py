@@ -1,0 +1,242 @@
+"""A scheduler and its workers: found or started, checked, waited for; and what is done when some are lost."""
+
+from __future__ import annotations
+
+import logging
+import pydoc
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from linclass_cli import __version__
+from linclass_cli.cluster import worker
+from linclass_cli.errors import LinclassError, MissingError, ResourceError, how_to_install
+from linclass_cli.memory import is_shortage
+
+try:
+    import distributed
+except ImportError as error:
+    raise MissingError(
+        f"--cluster wants the package distributed ({error}): {how_to_install('cluster')}"
+    ) from error
+
+T = TypeVar("T")
+Future = Any  # distributed.Future, of what a function of worker.py gives
+
+SECONDS = 10.0  # in which a scheduler must answer, and have a worker
+LOOK_UP = 1.0  # seconds between two looks at whether everybody is still there
+ALONE = 60.0  # seconds that work waits for a new worker when the last one is lost
+TRIES = 5  # of the same work, where workers are lost during each
+# Arguments of more bytes are sent once, and on from worker to worker.
+BROADCAST = 1 << 18
+
+
+class Lost(Exception):
+    """Something that was to stay on a worker is gone with it."""
+
+
+class Cluster:
+    """Workers that are there and have this linclass; ``threads``: how many pieces they work on at once.
+
+    ``facts``: what a run's record says of them.
+    """
+
+    def __init__(self, client: Any, where: str) -> None:
+        self.client, self.where = client, where
+        self._workers: list[str] = []
+        self.threads = self._count()
+        self.facts: dict[str, Any] = {
+            "scheduler": where,
+            "workers": len(client.nthreads()),
+            "threads": self.threads,
+        }
+
+    def _count(self) -> int:
+        threads = self.client.nthreads()
+        # A worker stands in the list for each of its threads, in turns with the others.
+        turns = range(max(threads.values(), default=0))
+        self._workers = [name for turn in turns for name, count in sorted(threads.items()) if turn < count]
+        return len(self._workers)
+
+    def home(self, i: int) -> str | None:
+        """The worker where the branch i is to be, if it is for anybody to say."""
+        return self._workers[i % len(self._workers)] if self._workers else None
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future:
+        """Have ``function(*args)`` (worker.py) done, near to the futures among its arguments."""
+        return self.client.submit(worker.run, __version__, function, *args, pure=False)
+
+    def send(self, value: Any, at: str | None = None) -> Future:
+        """Have a value stay at a worker; without one, at all of them."""
+        try:
+            place = {"workers": [at]} if at else {"broadcast": True}
+            return self.client.scatter([value], hash=False, **place)[0]
+        except (OSError, KeyError, ValueError, TimeoutError, distributed.CancelledError) as error:
+            self._look()
+            self._count()  # without those that are gone
+            raise Lost from error
+
+    def results(self, futures: list[Future]) -> list[Any]:
+        """What the futures come to. Raises what their work raised, ResourceError, or Lost."""
+        waiting, alone = set(futures), None
+        try:
+            while waiting:
+                waiting = self._wait(futures, "ALL_COMPLETED")
+                alone = self._look(alone)
+            return list(self.client.gather(futures))
+        except LinclassError:
+            raise
+        except Exception as error:
+            raise self._told(error) from error
+
+    def first(self, futures: list[Future]) -> list[Future]:
+        """Some of the futures that are done."""
+        alone = None
+        while True:
+            waiting = self._wait(futures, "FIRST_COMPLETED")
+            alone = self._look(alone)
+            if len(waiting) < len(futures):
+                return [one for one in futures if one not in waiting]
+
+    def _wait(self, futures: list[Future], until: str) -> set[Future]:
+        """Those that are not done, after a while."""
+        try:
+            return set(distributed.wait(futures, timeout=LOOK_UP, return_when=until).not_done)
+        except (TimeoutError, distributed.TimeoutError):
+            return {one for one in futures if one.status == "pending"}
+        except distributed.CancelledError:
+            return set()
+
+    def _look(self, alone: float | None = None) -> float | None:
+        """Raise ResourceError where the scheduler is gone, or has had no worker for long; since when."""
+        if self.client.status != "running":
+            raise ResourceError(
+                f"the scheduler at {self.where} is gone; what is done is kept: start another, and the same "
+                "command goes on"
+            )
+        try:
+            there = self.client.nthreads()
+        except (OSError, distributed.CancelledError, TimeoutError):
+            return self._look(alone) if self.client.status != "running" else alone
+        if there:
+            return None
+        alone = alone or time.monotonic()
+        if time.monotonic() - alone > ALONE:
+            raise ResourceError(
+                f"the scheduler at {self.where} has had no worker for {ALONE:.0f} s; what is done is kept: "
+                "start some, and the same command goes on"
+            )
+        return alone
+
+    def _told(self, error: Exception) -> Exception:
+        """The error that a user or :func:`again` is to see for one of Dask's."""
+        self._look()
+        if isinstance(error, distributed.KilledWorker):
+            return ResourceError(
+                f"workers at {self.where} ended several times at the same piece of work: was there too "
+                "little memory? more workers take smaller pieces"
+            )
+        if isinstance(error, distributed.CancelledError):
+            self._count()
+            return Lost()
+        if isinstance(error, ImportError):
+            return ResourceError(
+                f"a worker at {self.where} lacks something of linclass {__version__} ({error}): install the "
+                "same on every worker"
+            )
+        if is_shortage(error):
+            return ResourceError(f"a worker at {self.where} has not enough memory ({error})")
+        return error
+
+    def again(self, call: Callable[[], T]) -> T:
+        """``call()``, once more when what stays on workers was lost."""
+        for attempt in range(TRIES):
+            try:
+                return call()
+            except Lost:
+                time.sleep(0.2 * 2**attempt)  # until everybody has heard of it
+                alone = self._look()
+                while alone is not None:
+                    time.sleep(LOOK_UP)
+                    alone = self._look(alone)
+                self._count()
+        raise ResourceError(
+            f"workers at {self.where} were lost {TRIES} times during the same pass; what is done is kept: "
+            "the same command goes on"
+        )
+
+
+def gone(future: Future | None) -> bool:
+    """Whether there is nothing, or nothing any more."""
+    return future is None or future.status not in ("finished", "pending")
+
+
+@contextmanager
+def connect(where: str, notice: Callable[[str], None]) -> Iterator[Cluster]:
+    """The cluster at tcp://HOST:PORT, or of local:N processes that end with the block; checked."""
+    with connected(where) as client:
+        cluster = Cluster(client, where)
+        _check(cluster, notice)
+        yield cluster
+
+
+@contextmanager
+def connected(where: str) -> Iterator[Any]:
+    """A Dask client of it. Raises ResourceError where no scheduler answers, or it has no workers."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with ExitStack() as stack, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions that differ: who connects looks at those that matter
+        address = where
+        if where.startswith("local:"):
+            started = distributed.LocalCluster(
+                n_workers=int(where.removeprefix("local:")),
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+            address = stack.enter_context(started).scheduler_address
+        yield stack.enter_context(_client(address, where))
+
+
+def _client(address: str, where: str) -> Any:
+    try:
+        client = distributed.Client(address, timeout=SECONDS, name="linclass")
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ResourceError(
+            f"no scheduler answers at {where}; `dask scheduler` starts one, and says its address"
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=SECONDS)
+    except (TimeoutError, distributed.TimeoutError) as error:
+        client.close()
+        raise ResourceError(
+            f"the scheduler at {where} has no workers; `dask worker {address} --nthreads 1` starts one"
+        ) from error
+    return client
+
+
+def _check(cluster: Cluster, notice: Callable[[str], None]) -> None:
+    """Raise ResourceError unless every worker has this linclass; tell where last bits may differ."""
+    for name, version in versions(cluster.client).items():
+        if version != __version__:
+            has = f"linclass {version}" if version else "no linclass"
+            raise ResourceError(
+                f"the worker {name} has {has}, and {__version__} is wanted: install the same on every worker "
+                f"(`linclass doctor --cluster {cluster.where}` shows them all)"
+            )
+    own, others = worker.facts(), cluster.client.run(worker.facts)
+    unlike = sorted({key for facts in others.values() for key in own if facts[key] != own[key]})
+    if unlike:
+        notice(
+            f"note: some workers have another {', '.join(unlike)} than this machine: the last bits of "
+            "results may differ from those made here"
+        )
+
+
+def versions(client: Any) -> dict[str, str | None]:
+    """The version of linclass that each worker has, by its address; None where it has none."""
+    # By a function that Python brings: one of linclass could not be asked for it.
+    found = client.run(pydoc.locate, "linclass_cli.__version__", on_error="return")
+    return {name: version if isinstance(version, str) else None for name, version in found.items()}

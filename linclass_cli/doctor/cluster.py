@@ -1,0 +1,83 @@
+"""A cluster's workers: whether each has this linclass, and sees the cache folder."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from linclass_cli import __version__
+from linclass_cli.cluster import worker
+from linclass_cli.cluster.connection import connected, versions
+from linclass_cli.doctor import Finding
+from linclass_cli.doctor.machine import Looked
+
+# Of these, other versions may give other last bits.
+_DECIDING = ("numpy", "numba", "cpu", "blas")
+_CALLS = 20
+
+
+def cluster(where: str, cache: Path) -> Looked:
+    """The workers of the scheduler, or of local:N. Raises as `cluster.use_cluster`."""
+    with connected(where) as client:
+        threads, found = client.nthreads(), versions(client)
+        good = [name for name, version in found.items() if version == __version__]
+        folder = str(cache.resolve())
+        facts = client.run(worker.facts, workers=good) if good else {}
+        seen = client.run(worker.listing, folder, workers=good) if good else {}
+        latency = _latency(client, good[0]) if good else None
+    own, mine = worker.facts(), worker.listing(folder)
+    workers = [
+        {
+            "address": name,
+            "threads": threads.get(name, 0),
+            "linclass": found[name],
+            **facts.get(name, {}),
+            "sees_cache": mine and seen.get(name) == mine,
+        }
+        for name in sorted(found)
+    ]
+    findings = [finding for one in workers for finding in _looked(one, own, folder)]
+    if not mine:
+        findings.append(
+            Finding("note", f"{folder} is empty: whether workers see it cannot be told", "look again later")
+        )
+    facts = {"scheduler": where, "threads": sum(threads.values()), "latency_ms": latency, "workers": workers}
+    return facts, findings
+
+
+def _looked(one: dict[str, Any], own: dict[str, Any], folder: str) -> list[Finding]:
+    name, install = f"the worker {one['address']}", f"install linclass {__version__} there, as here"
+    if one["linclass"] is None:
+        return [Finding("lacking", f"{name} has no linclass", install)]
+    if one["linclass"] != __version__:
+        return [Finding("lacking", f"{name} has linclass {one['linclass']}, not {__version__}", install)]
+    findings = [
+        Finding(
+            "warning",
+            f"{name} has {key} {one[key]}, and here is {own[key]}: last bits may differ",
+            "take machines and packages of one kind where they matter",
+        )
+        for key in _DECIDING
+        if one[key] != own[key]
+    ]
+    if one["sees_cache"] is False:
+        findings.append(
+            Finding(
+                "note",
+                f"{name} does not see what is in {folder}: rows and images are sent to it, once a command",
+                "have the folder at the same path there, and give it by --cache-dir",
+            )
+        )
+    return findings
+
+
+def _latency(client: Any, name: str) -> float:
+    """Milliseconds from asking a worker for nothing to the answer: the median of some."""
+    taken = []
+    for _ in range(_CALLS):
+        began = time.perf_counter()
+        client.submit(worker.run, __version__, worker.nothing, pure=False, workers=[name]).result()
+        taken.append(time.perf_counter() - began)
+    return round(1000 * statistics.median(taken), 2)

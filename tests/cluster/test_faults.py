@@ -1,0 +1,286 @@
+"""Workers and schedulers that end in the middle: nothing is lost, and no bit is another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linclass_cli import extract
+from linclass_cli.cluster import connection
+
+CV = ("cv", "--data", "planted", "--folds", "2", "--l2", "1e-3,1e-2,1e-1")
+EXTRACT = ("extract", "--data", "pictures", "--feature", "pixels")
+
+
+@pytest.fixture
+def planted(linclass):
+    """Vectors in which there is something to learn, enough of them for four pieces."""
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 3, 5200)
+    X = (rng.normal(size=(5200, 19)) + 2 * np.eye(3, 19)[y]).astype(np.float32)
+    np.savez("a.npz", x_train=X[:5000], y_train=y[:5000], x_test=X[5000:], y_test=y[5000:])
+    assert linclass("import", "a.npz", "--name", "planted").code == 0
+    assert linclass("extract", "--data", "planted").code == 0
+
+
+@pytest.fixture
+def pictures(linclass, monkeypatch):
+    """Small pictures, in twenty batches."""
+    monkeypatch.setattr(extract, "BATCH", 50)
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (1000, 8, 8, 3)).astype(np.uint8)
+    np.savez(
+        "p.npz",
+        x_train=images[:800],
+        y_train=np.arange(800) % 2,
+        x_test=images[800:],
+        y_test=np.arange(200) % 2,
+    )
+    assert linclass("import", "p.npz", "--name", "pictures").code == 0
+
+
+def model_of(answer) -> bytes:
+    return (Path(answer["path"]) / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["shared", "sent"])
+@pytest.mark.parametrize("n", [2, 9, 40])
+def test_a_worker_killed_during_cv(linclass, planted, processes, blind, n):
+    mine = linclass(*CV, "--json").json
+    processes.worker(blind=blind)
+    dying = processes.worker(blind=blind, kills=[n, 0])
+    where = processes.ready(2)
+    theirs = linclass(*CV, "--cluster", where, "--json").json
+    assert dying.wait(10) == -9
+    assert model_of(mine) == model_of(theirs)
+    assert mine["fold_accuracy"] == theirs["fold_accuracy"]
+    record = json.loads((Path(theirs["path"]) / "run.json").read_text())
+    assert record["environment"]["cluster"] == {
+        "scheduler": where,
+        "workers": 2,
+        "threads": 2,
+        "pieces": 2,
+        "cache": "sent" if blind else "shared",
+    }
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["shared", "sent"])
+def test_a_worker_killed_during_extract(linclass, pictures, processes, blind):
+    mine = Path(linclass(*EXTRACT, "--json").json["path"])
+    content = mine.read_bytes()
+    mine.unlink()
+    processes.worker(blind=blind)
+    dying = processes.worker(blind=blind, kills=[5, 0])
+    answer = linclass(*EXTRACT, "--cluster", processes.ready(2), "--json").json
+    assert dying.wait(10) == -9
+    assert Path(answer["path"]).read_bytes() == content
+    assert not answer["cached"]
+
+
+def test_new_workers_take_over(linclass, planted, processes):
+    mine = linclass(*CV, "--json").json
+    dying = processes.worker(blind=True, kills=[9, 0])
+    where = processes.ready(1)
+
+    def follow():
+        dying.wait()
+        processes.worker(blind=True)
+
+    after = threading.Thread(target=follow)
+    after.start()
+    theirs = linclass(*CV, "--cluster", where, "--json").json
+    after.join()
+    assert model_of(mine) == model_of(theirs)
+
+
+def test_no_worker_is_left(linclass, planted, processes, monkeypatch):
+    monkeypatch.setattr(connection, "ALONE", 1.0)
+    processes.worker(kills=[9, 0])
+    failed = linclass(*CV, "--cluster", processes.ready(1))
+    assert failed.code == 6
+    assert "has had no worker for 1 s" in failed.error
+    assert "same command goes on" in failed.error
+
+
+def test_work_that_ends_every_worker(linclass, planted, processes):
+    def follow():
+        for _ in range(4):
+            processes.worker(kills=[1, 0]).wait()
+
+    after = threading.Thread(target=follow)
+    after.start()
+    failed = linclass(*CV, "--cluster", processes.ready(1))
+    after.join()
+    assert failed.code == 6
+    assert "ended several times at the same piece of work" in failed.error
+
+
+def test_the_scheduler_killed_during_cv(linclass, planted, processes, monkeypatch):
+    monkeypatch.setattr("linclass_cli.unfinished.SECONDS", 0.0)
+    monkeypatch.setattr("linclass_cli.unfinished.SHARE", 1.0)
+    mine = linclass(*CV, "--json").json
+    processes.worker()
+    processes.worker(kills=[60, processes.scheduler.pid])
+    failed = linclass(*CV, "--cluster", processes.ready(2))
+    assert failed.code == 6
+    assert "is gone" in failed.error
+    assert "the same command goes on" in failed.error
+    again = linclass(*CV, "--resume", "--json")
+    assert "going on" in again.err
+    assert model_of(again.json) == model_of(mine)
+
+
+def test_the_scheduler_killed_during_extract(linclass, pictures, processes, monkeypatch):
+    monkeypatch.setattr("linclass_cli.partial.SECONDS", 0.0)
+    monkeypatch.setattr("linclass_cli.partial.SHARE", 0.0)
+    mine = Path(linclass(*EXTRACT, "--json").json["path"])
+    content = mine.read_bytes()
+    mine.unlink()
+    processes.worker(slow=0.02)
+    processes.worker(slow=0.02, kills=[6, processes.scheduler.pid])
+    failed = linclass(*EXTRACT, "--cluster", processes.ready(2))
+    assert failed.code == 6
+    assert "is gone" in failed.error
+    again = linclass(*EXTRACT, "--json")
+    assert "going on where an extraction stopped" in again.err
+    assert Path(again.json["path"]).read_bytes() == content
+
+
+def test_a_slow_worker(linclass, planted, pictures, processes):
+    mine, values = linclass(*CV, "--json").json, Path(linclass(*EXTRACT, "--json").json["path"])
+    content = values.read_bytes()
+    values.unlink()
+    processes.worker()
+    processes.worker(slow=0.03)
+    where = processes.ready(2)
+    assert model_of(linclass(*CV, "--cluster", where, "--json").json) == model_of(mine)
+    assert linclass(*EXTRACT, "--cluster", where).code == 0
+    assert values.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [({"version": "9.9.9"}, "has linclass 9.9.9, and"), ({"without": True}, "has no linclass, and")],
+)
+def test_a_worker_that_is_not_like_us(linclass, planted, processes, spoilt, words):
+    processes.worker()
+    processes.worker(**spoilt)
+    where = processes.ready(2)
+    for command in (CV, ("train", "--data", "planted"), ("extract", "--data", "planted", "--force")):
+        failed = linclass(*command, "--cluster", where)
+        assert failed.code == 6
+        assert words in failed.error
+        assert "install the same on every worker" in failed.error
+    looked = linclass("doctor", "--cluster", where)
+    assert looked.code == 6
+    assert "linclass" in looked.error
+    assert "all is well" not in looked.out
+
+
+def test_a_worker_that_comes_later_and_is_not_like_us(linclass, planted, processes):
+    dying = processes.worker(kills=[9, 0])
+    where = processes.ready(1)
+
+    def follow():
+        dying.wait()
+        processes.worker(version="9.9.9")
+
+    after = threading.Thread(target=follow)
+    after.start()
+    failed = linclass(*CV, "--cluster", where)
+    after.join()
+    assert failed.code == 6
+    assert "a worker has linclass 9.9.9" in failed.error
+
+
+def test_nobody_is_there(linclass, planted, processes, monkeypatch):
+    monkeypatch.setattr(connection, "SECONDS", 2.0)
+    failed = linclass(*CV, "--cluster", processes.address)
+    assert failed.code == 6
+    assert "has no workers; `dask worker tcp://" in failed.error
+    processes.close()
+    failed = linclass(*CV, "--cluster", processes.address)
+    assert failed.code == 6
+    assert f"no scheduler answers at {processes.address}; `dask scheduler` starts one" in failed.error
+
+
+@pytest.mark.parametrize(
+    "where", ["local:0", "local:", "10.0.0.1:8786", "tcp://host", "http://host:1", "local:x"]
+)
+def test_addresses_that_are_none(linclass, where):
+    failed = linclass(*CV, "--cluster", where)
+    assert failed.code == 3
+    assert "local:4" in failed.error
+
+
+def test_without_dask(linclass, planted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for module in [name for name in sys.modules if name.startswith("linclass_cli.cluster.")]:
+        monkeypatch.delitem(sys.modules, module)
+    failed = linclass(*CV, "--cluster", "local:2")
+    assert failed.code == 4
+    assert "pip install 'linclass[cluster]'" in failed.error
+
+
+def test_nothing_of_it_is_loaded_by_others(linclass, planted):
+    code = (
+        "import sys; from linclass_cli.cli import app\n"
+        "try: app(sys.argv[1:], prog_name='linclass')\n"
+        "except SystemExit: pass\n"
+        "print(sorted(m for m in sys.modules if m.startswith(('dask', 'distributed', 'distributed.c'))))"
+    )
+    for command in (CV, ("train", "--help"), ("doctor",)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.endswith("[]\n")
+
+
+def test_processes_of_our_own(linclass, planted, pictures):
+    mine = linclass(*CV, "--json").json
+    theirs = linclass(*CV, "--cluster", "local:2", "--json")
+    assert model_of(mine) == model_of(theirs.json)
+    assert "distributed" not in theirs.err
+    record = json.loads((Path(theirs.json["path"]) / "run.json").read_text())
+    assert record["environment"]["cluster"]["scheduler"] == "local:2"
+    looked = linclass("doctor", "--cluster", "local:2", "--json").json
+    assert [one["sees_cache"] for one in looked["cluster"]["workers"]] == [True, True]
+    assert looked["cluster"]["threads"] == 2
+    assert looked["cluster"]["latency_ms"] > 0
+
+
+def test_progress_is_the_same(linclass, planted, four):
+    mine, theirs = linclass(*CV), linclass(*CV, "--cluster", four)
+
+    def steps(err: str) -> list[str]:
+        return [line.split(" fits")[0] for line in err.splitlines() if line.startswith("cv ")]
+
+    assert theirs.code == 0
+    assert set(steps(mine.err)) <= set(steps(theirs.err)) | set(steps(mine.err))
+    assert theirs.out.splitlines()[1:-3] == mine.out.splitlines()[1:-3]
+
+
+def test_an_interrupt_ends_at_once(linclass, planted, processes, tmp_path):
+    processes.worker(slow=0.2)
+    where = processes.ready(1)
+    one = subprocess.Popen(
+        [sys.executable, "-m", "linclass_cli", *CV, "--cluster", where],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    time.sleep(6)
+    one.send_signal(2)
+    began = time.monotonic()
+    err = one.communicate(timeout=30)[1]
+    assert one.returncode == 130
+    assert time.monotonic() - began < 5
+    assert "interrupted" in err
+    assert "Traceback" not in err
