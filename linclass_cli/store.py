@@ -38,7 +38,7 @@ from linclass_cli.feature_header import (
     stored_dtype,
 )
 from linclass_cli.memory import stays_on_disk
-from linclass_cli.on_disk import NewRows, OnDisk, row_bytes, sha256_of_rows
+from linclass_cli.on_disk import NewRows, OnDisk, sha256_of_rows
 from linclass_cli.regular import check_regular, open_regular
 from linclass_cli.spread import AnyRows
 from linclass_cli.threads import available
@@ -189,33 +189,38 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
 def open_rows(path: Path, chunks: bytes, part: str, first: int, stop: int) -> Array | OnDisk:
     """Some rows of the features of a part, of a file that ``chunks``, as Features has them, are known of.
 
-    Only the chunks that hold them are read and verified. Raises IntegrityError where the file is another one.
+    Only the chunks that hold them are read, and verified. Raises MissingError, IntegrityError where it is
+    another file, or a damaged one, or ResourceError.
     """
-    pages = _open_pages(path)
-    header = parse_header(path, pages[:HEADER].tobytes(), len(pages))
-    if header["digest"] != hashlib.sha256(chunks).hexdigest():
-        raise damaged(path, "it is not the file that was asked for", header["meta"])
-    X = _view(pages, header["places"][f"{part}/features"])
-    width = row_bytes(X)
-    begin = header["places"][f"{part}/features"]["offset"] - HEADER
-    a, b = ((begin + row * width) for row in (first, stop))
-    a, b = a // _CHUNK, -(-b // _CHUNK)
-    found = _chunk_digests(pages, HEADER + a * _CHUNK, min(HEADER + b * _CHUNK, len(pages)))
-    if found != chunks[a * 32 : b * 32]:
+    if not path.is_file():
+        raise MissingError(f"no features {path.name} in {path.parent}")
+    header = read_header(path)
+    if header is None or header["digest"] != hashlib.sha256(chunks).hexdigest():
+        raise damaged(path, "it is not the file that was asked for", header and header["meta"])
+    place = header["places"][f"{part}/features"]
+    dtype, d = _dtype(place), place["shape"][1]
+    at = place["offset"] + first * d * dtype.itemsize
+    end = at + (stop - first) * d * dtype.itemsize
+    a, b = (at - HEADER) // _CHUNK, -(-(end - HEADER) // _CHUNK)
+    begin, size = HEADER + a * _CHUNK, min(HEADER + b * _CHUNK, header["size"]) - HEADER - a * _CHUNK
+    pages = _open_pages(path, header["meta"], begin, size)
+    if _chunk_digests(pages, 0, size) != chunks[a * 32 : b * 32]:
         raise damaged(path, f"rows {first:,} to {stop:,} do not match their digest", header["meta"])
-    if isinstance(X, OnDisk):
-        return X.view(first * width, (stop - first, X.shape[1]), X.dtype)
-    return np.asarray(X[first:stop])
+    rows: Array | OnDisk = _view(pages, {**place, "offset": at - begin, "shape": [stop - first, d]})
+    return rows
 
 
-def _open_pages(path: Path, meta: dict[str, Any] | None = None) -> Array | OnDisk:
-    """A file's bytes, mapped or on the disk. Raises IntegrityError where it is empty, or ResourceError."""
+def _open_pages(
+    path: Path, meta: dict[str, Any] | None = None, first: int = 0, count: int | None = None
+) -> Array | OnDisk:
+    """A file's bytes, or some, mapped or on the disk. Raises IntegrityError or ResourceError."""
     try:
         check_regular(path)
-        size = path.stat().st_size
+        size = path.stat().st_size - first if count is None else count
         # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
-        on_disk = stays_on_disk(size)
-        return OnDisk(path, 0, (size,), np.uint8) if on_disk else np.memmap(path, np.uint8, "c")
+        if stays_on_disk(size):
+            return OnDisk(path, first, (size,), np.uint8)
+        return np.memmap(path, np.uint8, "c", first, (size,))
     except ValueError:
         raise damaged(path, "the file is empty", meta) from None
     except OSError as error:

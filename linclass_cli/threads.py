@@ -44,9 +44,9 @@ def use_threads(count: int) -> Iterator[int]:
         _in_force.reset(token)
 
 
-def keep_to_one_thread() -> None:
-    """Do the same, for good, with one thread: for who calls kernels in threads of his own."""
-    _in_force.set(1)
+def keep_to_threads(count: int) -> None:
+    """The same as `use_threads`, for good, in this thread: for who is called in threads of others."""
+    _in_force.set(count)
     _limit_blas()
 
 

@@ -45,28 +45,37 @@ class Cluster:
 
     def __init__(self, client: Any, where: str) -> None:
         self.client, self.where = client, where
-        self._workers: list[str] = []
-        self.threads = self._count()
+        self.workers: list[str] = []
+        self.threads = 0
+        self._latest: list[Future] = []
+        self._count()
         self.facts: dict[str, Any] = {
             "scheduler": where,
-            "workers": len(client.nthreads()),
+            "workers": len(self.workers),
             "threads": self.threads,
         }
 
-    def _count(self) -> int:
+    def _count(self) -> None:
         threads = self.client.nthreads()
-        # A worker stands in the list for each of its threads, in turns with the others.
-        turns = range(max(threads.values(), default=0))
-        self._workers = [name for turn in turns for name, count in sorted(threads.items()) if turn < count]
-        return len(self._workers)
+        self.workers, self.threads = sorted(threads), sum(threads.values())
 
     def home(self, i: int) -> str | None:
-        """The worker where the branch i is to be, if it is for anybody to say."""
-        return self._workers[i % len(self._workers)] if self._workers else None
+        """The worker where what is sent of the branch i is to be; None: there is none."""
+        return self.workers[i % len(self.workers)] if self.workers else None
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future:
         """Have ``function(*args)`` (worker.py) done, near to the futures among its arguments."""
         return self.client.submit(worker.run, __version__, function, *args, pure=False)
+
+    def submit_each(self, function: Callable[..., Any], *columns: list[Any]) -> list[Future]:
+        """``function(*row)`` for each row of the columns, in one message: the next would wait for 10 ms.
+
+        So would one that says that earlier results are no longer wanted: they are kept until now.
+        """
+        rows = len(columns[0])
+        futures = self.client.map(worker.run, [__version__] * rows, [function] * rows, *columns, pure=False)
+        self._latest = list(futures)
+        return list(futures)
 
     def send(self, value: Any, at: str | None = None) -> Future:
         """Have a value stay at a worker; without one, at all of them."""
@@ -80,10 +89,9 @@ class Cluster:
 
     def results(self, futures: list[Future]) -> list[Any]:
         """What the futures come to. Raises what their work raised, ResourceError, or Lost."""
-        waiting, alone = set(futures), None
+        alone = None
         try:
-            while waiting:
-                waiting = self._wait(futures, "ALL_COMPLETED")
+            while self._wait(futures, "ALL_COMPLETED"):
                 alone = self._look(alone)
             return list(self.client.gather(futures))
         except LinclassError:
@@ -96,9 +104,9 @@ class Cluster:
         alone = None
         while True:
             waiting = self._wait(futures, "FIRST_COMPLETED")
-            alone = self._look(alone)
             if len(waiting) < len(futures):
                 return [one for one in futures if one not in waiting]
+            alone = self._look(alone)
 
     def _wait(self, futures: list[Future], until: str) -> set[Future]:
         """Those that are not done, after a while."""
@@ -112,10 +120,7 @@ class Cluster:
     def _look(self, alone: float | None = None) -> float | None:
         """Raise ResourceError where the scheduler is gone, or has had no worker for long; since when."""
         if self.client.status != "running":
-            raise ResourceError(
-                f"the scheduler at {self.where} is gone; what is done is kept: start another, and the same "
-                "command goes on"
-            )
+            raise self._without_scheduler()
         try:
             there = self.client.nthreads()
         except (OSError, distributed.CancelledError, TimeoutError):
@@ -130,8 +135,16 @@ class Cluster:
             )
         return alone
 
+    def _without_scheduler(self) -> ResourceError:
+        return ResourceError(
+            f"the scheduler at {self.where} is gone; what is done is kept: start another, and the same command "
+            "goes on"
+        )
+
     def _told(self, error: Exception) -> Exception:
         """The error that a user or :func:`again` is to see for one of Dask's."""
+        if "scheduler-connection-lost" in str(error):
+            return self._without_scheduler()
         self._look()
         if isinstance(error, distributed.KilledWorker):
             return ResourceError(

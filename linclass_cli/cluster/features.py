@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -12,13 +13,13 @@ import numpy as np
 from linclass_cli.blocks import Kept, Pass, Rows, Sums, Tree, count_branches, first_rows
 from linclass_cli.cluster import worker
 from linclass_cli.cluster.connection import BROADCAST, Cluster, Future, gone
-from linclass_cli.on_disk import OnDisk
+from linclass_cli.on_disk import OnDisk, row_bytes
 from linclass_cli.spread import Spread, here
 from linclass_cli.store import Array, Features, read_header
 
 # Branches that one process joins: of more, the sums come in a tree of as many at each place.
 FAN = 8
-_UNEVEN = 4  # pieces for each thread, where threads are no power of two
+_UNEVEN = 4  # pieces for each worker, where they are no power of two
 
 
 def spread_features(features: Features, cluster: Cluster) -> Features:
@@ -46,11 +47,11 @@ class Stays:
 
 
 class SpreadRows(Spread):
-    """The training part's rows, cut into ``branches``, one for each thread of the workers (blocks.py)."""
+    """The training part's rows, cut into ``branches``, one for each worker (blocks.py)."""
 
     def __init__(self, here: Array | OnDisk, features: Features, cluster: Cluster, shared: bool) -> None:
         self.here, self.cluster = here, cluster
-        self.branches = min(_power_of_two(cluster.threads), count_branches(len(here)))
+        self.branches = min(_power_of_two(len(cluster.workers)), count_branches(len(here)))
         self._first = first_rows(len(here), self.branches)
         self._path, self._chunks = str(features.path.resolve()), features.chunks
         self._held = Stays(self._open if shared else self._send, {})
@@ -60,13 +61,10 @@ class SpreadRows(Spread):
         told = self._telling(work)
 
         def whole() -> Sums:
-            own = [
-                self.cluster.submit(
-                    worker.sum_branch, *self._branch(rows, starts, i), told(), kept and kept[i]
-                )
-                for i in range(self.branches)
+            branches = [
+                (*self._branch(rows, starts, i), told(), kept and kept[i]) for i in range(self.branches)
             ]
-            return self._join(own, work.join)
+            return self._join(self.cluster.submit_each(worker.sum_branch, *_columns(branches)), work.join)
 
         return self.cluster.again(whole)
 
@@ -77,8 +75,8 @@ class SpreadRows(Spread):
         )
 
         def whole() -> Sums:
-            own = [self.cluster.submit(worker.sums_of, kept[i]) for i in range(self.branches)]
-            return self._join(own, work.join)
+            branches = [kept[i] for i in range(self.branches)]
+            return self._join(self.cluster.submit_each(worker.sums_of, branches), work.join)
 
         return self.cluster.again(whole), kept
 
@@ -111,7 +109,8 @@ class SpreadRows(Spread):
         # Where, Dask decides: of work that is bound to a worker nothing more is heard when that is the last
         # one, and ends.
         first, stop = self._first[i : i + 2].tolist()
-        return self.cluster.submit(worker.Held, self._path, self._chunks, "train", first, stop)
+        nbytes = (stop - first) * row_bytes(self.here)
+        return self.cluster.submit(worker.Held, self._path, self._chunks, "train", first, stop, nbytes)
 
     def _send(self, i: int) -> Future:
         first, stop = self._first[i : i + 2].tolist()
@@ -127,7 +126,11 @@ class SpreadRows(Spread):
         return tree.total
 
 
-def _power_of_two(threads: int) -> int:
-    """Pieces for so many threads: a power of two, and evenly shared."""
-    whole = 1 << (threads - 1).bit_length()
-    return whole if whole == threads else whole * _UNEVEN
+def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _power_of_two(workers: int) -> int:
+    """Pieces for so many workers: a power of two, and evenly shared."""
+    whole = 1 << (workers - 1).bit_length()
+    return whole if whole == workers else whole * _UNEVEN

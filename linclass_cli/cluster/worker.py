@@ -1,4 +1,4 @@
-"""What is done on workers. Nothing here knows Dask: it calls these functions with what it has brought."""
+"""What is done on workers: Dask calls these functions with what it has brought."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from distributed import get_worker
 
 from linclass_cli import __version__
 from linclass_cli.blocks import Kept, Pass, Rows, Sums, Tree, keep_run, sum_run
@@ -19,13 +20,14 @@ from linclass_cli.digest import digest
 from linclass_cli.environment import numerics
 from linclass_cli.errors import LinclassError, ResourceError
 from linclass_cli.features import Extractor
+from linclass_cli.memory import use_memory
 from linclass_cli.on_disk import OnDisk
 from linclass_cli.store import Array, open_rows, read_header
-from linclass_cli.threads import keep_to_one_thread
+from linclass_cli.threads import keep_to_threads
 
 
 def run(version: str, function: Callable[..., Any], *args: Any) -> Any:
-    """``function(*args)``, in one thread: Dask runs as many at once as the worker has.
+    """``function(*args)``, in one thread: Dask calls as many at once as the worker has.
 
     Raises ResourceError where this is another version of linclass than the one that asks.
     """
@@ -33,20 +35,51 @@ def run(version: str, function: Callable[..., Any], *args: Any) -> Any:
         raise ResourceError(
             f"a worker has linclass {__version__}, and {version} asks: install the same on both"
         )
-    keep_to_one_thread()
+    keep_to_threads(1)
     with np.errstate(over="ignore", invalid="ignore"):  # as in `threads.use_threads`
         return function(*args)
 
 
 class Held:
-    """A branch's rows on a worker. Moved to another, they are not sent, but opened there."""
+    """A branch's rows on a worker, opened when they are wanted. Moved to another, they are not sent, but
+    opened there.
+    """
 
-    def __init__(self, path: str, chunks: bytes, part: str, first: int, stop: int) -> None:
-        self._place = path, chunks, part, first, stop
-        self.X: Array | OnDisk = open_rows(Path(path), chunks, part, first, stop)
+    def __init__(self, path: str, chunks: bytes, part: str, first: int, stop: int, nbytes: int) -> None:
+        self._place = path, chunks, part, first, stop, nbytes
+
+    @functools.cached_property
+    def X(self) -> Array | OnDisk:
+        path, chunks, part, first, stop, _ = self._place
+        limit = _limit()
+        with use_memory(f"{limit >> 10}K" if limit else ""):
+            return open_rows(Path(path), chunks, part, first, stop)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Held, self._place
+
+    def __sizeof__(self) -> int:
+        # By sizes Dask decides what moves to what, and, of more than there is room for, what leaves memory.
+        nbytes, limit = self._place[-1], _limit()
+        return min(nbytes, limit // _HELD_SHARE) if limit else nbytes
+
+
+_HELD_SHARE = 16  # of a worker's memory, what a branch counts for at most
+
+
+def _limit() -> int:
+    """Bytes that this worker may hold, pages of files that it maps among them; 0: as many as there are.
+
+    Dask pauses, or ends, one that holds more.
+    """
+    try:
+        return int(get_worker().memory_manager.memory_limit or 0)
+    except ValueError:  # asked outside of a worker
+        return 0
+
+
+def _threads() -> int:
+    return int(get_worker().state.nthreads)
 
 
 class Sent:
@@ -67,12 +100,17 @@ def beside(held: Held | Sent, rows: Rows) -> Rows:  # noqa: ARG001
 def sum_branch(
     held: Held | Sent, rows: Rows, starts: Array, work: Pass, kept: tuple[Sums, Kept] | None
 ) -> Sums:
-    """`blocks.sum_run` of a branch: rows, without their X, that begin with its first one."""
+    """`blocks.sum_run` of a branch: rows, without their X, that begin with its first one.
+
+    With all threads of the worker: there is a branch for each worker, as each costs the scheduler some time.
+    """
+    keep_to_threads(_threads())
     return sum_run(replace(rows, X=held.X), starts, work, None if kept is None else kept[1])
 
 
 def keep_branch(held: Held | Sent, rows: Rows, starts: Array, work: Pass) -> tuple[Sums, Kept]:
     """`blocks.keep_run` of a branch."""
+    keep_to_threads(_threads())
     return keep_run(replace(rows, X=held.X), starts, work)
 
 

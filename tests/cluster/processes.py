@@ -44,14 +44,14 @@ class Processes:
         self.all.append(one)
         return one
 
-    def worker(self, **spoilt: Any) -> subprocess.Popen[bytes]:
+    def worker(self, threads: int = 1, **spoilt: Any) -> subprocess.Popen[bytes]:
         """One more worker; ``spoilt``: how (a_worker.py)."""
         how = (
             [str(HERE / "a_worker.py"), json.dumps(spoilt)]
             if spoilt
             else ["-m", "distributed.cli.dask_worker"]
         )
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
+        options = ("--nthreads", str(threads), "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
         one = self._start(*how, self.address, *options, "--local-directory", str(self.folder))
         self.workers.append(one)
         return one
