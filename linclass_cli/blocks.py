@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from linclass_cli.on_disk import OnDisk
 from linclass_cli.spread import AnyRows, Array, Spread
 from linclass_cli.threads import Spans, in_chunks
 
@@ -24,10 +25,10 @@ Sums = tuple[Array, ...]
 Block = Callable[..., tuple[Any, ...]]
 Kept = Any  # a list of what each block keeps, or what stands for one that is elsewhere
 
-# Blocks for few rows, and how many rows a block has at least, and where there are more blocks than MOST.
+# A pass has MOST blocks of at least LEAST_ROWS, or as many more as have ROWS each.
 MOST, LEAST_ROWS, ROWS = 32, 256, 8192
-# What is shared out among machines are branches: of a quarter of that many blocks, there is one for each.
-COARSER = 4
+# What is shared out among machines are branches, of so many blocks where there are as many as above.
+BLOCKS_OF_A_BRANCH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +48,32 @@ class Pass:
     """What is done to each block, and how two sums become one: ``join``, np.add or np.maximum.
 
     ``singly``: one block after the other, each with all threads, where their sums take too much memory.
+    ``parts`` > 1: blocks have so many parts, which threads can work on apart from each other.
+    ``block(rows, at, kept, which, *args)`` gives a list of what comes of the parts ``which``, and
+    ``whole(rows, args, all of them)`` what `Block` gives.
     """
 
     block: Block
     args: tuple[Any, ...]
     join: np.ufunc = np.add
     singly: bool = False
+    parts: int = 1
+    whole: Callable[..., tuple[Any, ...]] | None = None
 
 
-def _count(rows: int) -> int:
-    return max(1, min(MOST, rows // LEAST_ROWS), rows // ROWS)
-
-
-def count_blocks(m: int, n: int, coarse: bool = False) -> int:
-    """Blocks of a pass over m of n rows, a power of two; ``coarse``: fewer, where each block costs more."""
-    wanted = max(_count(m) // COARSER if coarse else _count(m), count_branches(n))
-    return 1 << (int(wanted).bit_length() - 1)
+def count_blocks(m: int, n: int, least: int = LEAST_ROWS) -> int:
+    """Blocks of a pass over m of n rows, a power of two; ``least``: rows of a block where there are few."""
+    return max(_power_of_two(min(MOST, m // least), m // ROWS), count_branches(n))
 
 
 def count_branches(n: int) -> int:
     """The most branches that n rows are shared out in: every pass has as many blocks, at least."""
-    return 1 << (max(1, _count(n) // COARSER).bit_length() - 1)
+    return max(1, _power_of_two(min(MOST, n // LEAST_ROWS), n // ROWS) // BLOCKS_OF_A_BRANCH)
+
+
+def _power_of_two(*counts: int) -> int:
+    """The largest that is not above the largest count."""
+    return 1 << (max(1, *counts).bit_length() - 1)
 
 
 def first_rows(n: int, blocks: int) -> Array:
@@ -75,62 +81,94 @@ def first_rows(n: int, blocks: int) -> Array:
     return np.arange(blocks + 1, dtype=np.int64) * n // blocks
 
 
-def sum_blocks(
-    rows: Rows,
-    block: Block,
-    *args: Any,
-    kept: Kept = None,
-    coarse: bool = False,
-    singly: bool = False,
-    join: np.ufunc = np.add,
-) -> Sums:
-    """The sums of ``block(rows, at, kept, *args)`` over all blocks; ``kept``: what `keep_blocks` gave."""
-    starts, work = _starts(rows, coarse), Pass(block, args, join, singly)
+def sum_blocks(rows: Rows, work: Pass, kept: Kept = None, least: int = LEAST_ROWS) -> Sums:
+    """The sums over all blocks; ``kept``: what `keep_blocks` gave.
+
+    ``least``: rows of a block at least, of those that cost much themselves.
+    """
+    starts = _starts(rows, least)
     if isinstance(rows.X, Spread):
         return rows.X.sum_blocks(rows, starts, work, kept)
     return sum_run(rows, starts, work, kept)
 
 
-def keep_blocks(rows: Rows, block: Block, *args: Any, coarse: bool = False) -> tuple[Sums, Kept]:
+def keep_blocks(rows: Rows, work: Pass, least: int = LEAST_ROWS) -> tuple[Sums, Kept]:
     """The sums, and what each block keeps for the passes to come."""
-    starts, work = _starts(rows, coarse), Pass(block, args)
+    starts = _starts(rows, least)
     if isinstance(rows.X, Spread):
         return rows.X.keep_blocks(rows, starts, work)
     return keep_run(rows, starts, work)
 
 
-def _starts(rows: Rows, coarse: bool) -> Array:
+def _starts(rows: Rows, least: int) -> Array:
     """The position of each block's first row, and their number."""
     n = len(rows.X)
-    return np.searchsorted(rows.rows, first_rows(n, count_blocks(len(rows.rows), n, coarse)))
+    return np.searchsorted(rows.rows, first_rows(n, count_blocks(len(rows.rows), n, least)))
 
 
-def sum_run(rows: Rows, starts: Array, work: Pass, kept: Kept = None) -> Sums:
-    """The sums over a run of blocks that is a branch: starts (blocks + 1,), as `_starts` gives them."""
-    tree = Tree(len(starts) - 1, work.join)
+def sum_run(rows: Rows, starts: Array, work: Pass, kept: Kept = None, keep: list[Any] | None = None) -> Sums:
+    """The sums over a run of blocks that is a branch: starts (blocks + 1,), as `_starts` gives them.
+
+    ``keep``: a list, with a place for what each block keeps.
+    """
+    blocks = len(starts) - 1
+    tree = Tree(blocks, work.join)
+
+    def done(t: int, found: tuple[Any, ...]) -> None:
+        if keep is not None:
+            found, keep[t] = found[:-1], found[-1]
+        tree.add(t, found)
+
+    def begin(t: int) -> tuple[slice, Any]:
+        return slice(int(starts[t]), int(starts[t + 1])), None if kept is None else kept[t]
 
     def one(spans: Spans) -> None:
         for t, _ in spans:
-            at = slice(int(starts[t]), int(starts[t + 1]))
-            tree.add(t, work.block(rows, at, None if kept is None else kept[t], *work.args))
+            if work.whole is None:
+                done(t, work.block(rows, *begin(t), *work.args))
+            else:
+                parts = work.block(rows, *begin(t), range(work.parts), *work.args)
+                done(t, work.whole(rows, work.args, parts))
 
-    blocks = len(starts) - 1
     if work.singly:
         one((t, t + 1) for t in range(blocks))
-    else:
+    elif work.whole is None or isinstance(rows.X, OnDisk):  # all parts of a block are read together
         in_chunks(one, blocks)
+    else:
+        _sum_parts(rows, blocks, work, begin, done)
     return tree.total
+
+
+def _sum_parts(
+    rows: Rows,
+    blocks: int,
+    work: Pass,
+    begin: Callable[[int], tuple[slice, Any]],
+    done: Callable[[int, tuple[Any, ...]], None],
+) -> None:
+    """Every part of every block by itself; whoever is the last of a block puts it together."""
+    found: list[list[Any]] = [[None] * work.parts for _ in range(blocks)]
+    left, lock, whole = [work.parts] * blocks, threading.Lock(), work.whole
+    assert whole is not None
+
+    def one(spans: Spans) -> None:
+        for i, _ in spans:
+            t, part = divmod(i, work.parts)
+            (found[t][part],) = work.block(rows, *begin(t), [part], *work.args)
+            with lock:
+                left[t] -= 1
+                last = left[t] == 0
+            if last:
+                done(t, whole(rows, work.args, found[t]))
+                found[t] = []
+
+    in_chunks(one, blocks * work.parts)
 
 
 def keep_run(rows: Rows, starts: Array, work: Pass) -> tuple[Sums, Kept]:
     """The same, with a list of what the blocks keep."""
     kept: list[Any] = [None] * (len(starts) - 1)
-
-    def keeping(rows: Rows, at: slice, t: int, *args: Any) -> Sums:
-        *sums, kept[t] = work.block(rows, at, None, *args)
-        return tuple(sums)
-
-    return sum_run(rows, starts, replace(work, block=keeping), range(len(kept))), kept
+    return sum_run(rows, starts, work, keep=kept), kept
 
 
 class Tree:

@@ -46,14 +46,14 @@ def by_hand(sums: list[np.ndarray]) -> np.ndarray:
     return sums[0]
 
 
-@given(m=st.integers(0, 10**10), more=st.integers(0, 10**10), coarse=st.booleans())
-def test_blocks_are_a_power_of_two_and_at_least_the_branches(m, more, coarse):
+@given(m=st.integers(0, 10**10), more=st.integers(0, 10**10), least=st.sampled_from([256, 2048, 8192]))
+def test_blocks_are_a_power_of_two_and_at_least_the_branches(m, more, least):
     n = m + more
-    blocks, branches = count_blocks(m, n, coarse), count_branches(n)
+    blocks, branches = count_blocks(m, n, least), count_branches(n)
     assert blocks & (blocks - 1) == branches & (branches - 1) == 0
     assert blocks >= branches
     assert blocks <= max(MOST, m // 8192, branches)
-    assert blocks == 1 or blocks == branches or m // blocks >= 256
+    assert blocks == 1 or blocks == branches or m // blocks >= min(least, 8192)
 
 
 def test_blocks_of_half_as_many_begin_where_two_do():
@@ -71,10 +71,10 @@ def test_a_tree_does_not_depend_on_the_order_of_what_comes(order):
     np.testing.assert_array_equal(tree.total[0], by_hand(list(values)))
 
 
-@pytest.mark.parametrize("branches", [1, 2, 4, 8])
+@pytest.mark.parametrize("branches", [1, 2, 4])
 def test_branches_make_the_same_sums(branches):
     data = some_rows()
-    whole = sum_blocks(data, column_sums, 0.1)
+    whole = sum_blocks(data, Pass(column_sums, (0.1,)))
     n, m = len(data.X), len(data.rows)
     blocks = count_blocks(m, n)
     starts = np.searchsorted(data.rows, first_rows(n, blocks))
@@ -97,17 +97,39 @@ def test_sums_are_those_of_the_tree_for_any_number_of_threads():
     found = []
     for threads in (1, 2, 3):
         with use_threads(threads):
-            found.append(sum_blocks(data, column_sums)[0])
-            found.append(sum_blocks(data, column_sums, singly=True)[0])
+            found.append(sum_blocks(data, Pass(column_sums, ()))[0])
+            found.append(sum_blocks(data, Pass(column_sums, (), singly=True))[0])
     for one in found:
         np.testing.assert_array_equal(one, by_hand(leaves))
-    assert sum_blocks(data, column_sums)[1] == len(data.rows)
+    assert sum_blocks(data, Pass(column_sums, ()))[1] == len(data.rows)
 
 
 def test_largest_values_are_joined_as_such():
     data = some_rows()
-    (found,) = sum_blocks(data, largest, join=np.maximum)
+    (found,) = sum_blocks(data, Pass(largest, (), np.maximum))
     np.testing.assert_array_equal(found, data.X[data.rows].max(axis=0))
+
+
+def test_parts_of_blocks_are_put_together_in_their_order(monkeypatch):
+    """A block's parts in threads, and all of them in one call, as they are read from a file."""
+
+    def part(data: Rows, at: slice, kept: object, which: object, factor: float) -> list[np.ndarray]:
+        own = data.rows[at]
+        return [data.X[own[own % 3 == one]].sum(axis=0, dtype=np.float64) * factor for one in which]
+
+    def whole(data: Rows, args: tuple[float], found: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        return ((found[0] + found[1]) + found[2],)
+
+    data, work = some_rows(), Pass(part, (0.5,), parts=3, whole=whole)
+    found = []
+    for threads in (1, 2, 5):
+        with use_threads(threads):
+            found.append(sum_blocks(data, work)[0])
+    monkeypatch.setattr("linclass_cli.blocks.OnDisk", np.ndarray)
+    found.append(sum_blocks(data, work)[0])
+    for one in found:
+        np.testing.assert_array_equal(one, found[0])
+    np.testing.assert_allclose(found[0], data.X[data.rows].sum(axis=0, dtype=np.float64) / 2, rtol=1e-9)
 
 
 def test_what_blocks_keep_comes_back_to_them():
@@ -118,15 +140,17 @@ def test_what_blocks_keep_comes_back_to_them():
         return (np.array([int(kept == (at.start, at.stop))]),)
 
     data = some_rows()
-    (count,), kept = keep_blocks(data, keep)
+    (count,), kept = keep_blocks(data, Pass(keep, ()))
     assert count == len(data.rows)
-    assert sum_blocks(data, same, kept=kept)[0] == len(kept) == 16
+    assert sum_blocks(data, Pass(same, ()), kept)[0] == len(kept) == 16
 
 
 def test_few_rows_are_one_block_and_rows_far_apart_leave_empty_ones():
     data = some_rows(20)
-    np.testing.assert_array_equal(sum_blocks(data, column_sums)[0], column_sums(data, slice(None), None)[0])
+    np.testing.assert_array_equal(
+        sum_blocks(data, Pass(column_sums, ()))[0], column_sums(data, slice(None), None)[0]
+    )
     end = Rows(some_rows().X, np.arange(8500, 9000))
     starts = np.searchsorted(end.rows, first_rows(9000, count_blocks(500, 9000)))
     assert starts[0] == starts[-2] == 0
-    np.testing.assert_allclose(sum_blocks(end, column_sums)[0], end.X[8500:].sum(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(sum_blocks(end, Pass(column_sums, ()))[0], end.X[8500:].sum(axis=0), rtol=1e-4)

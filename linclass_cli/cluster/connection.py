@@ -137,8 +137,8 @@ class Cluster:
 
     def _without_scheduler(self) -> ResourceError:
         return ResourceError(
-            f"the scheduler at {self.where} is gone; what is done is kept: start another, and the same command "
-            "goes on"
+            f"the scheduler at {self.where} is gone; what is done is kept: start another, and the same "
+            "command goes on"
         )
 
     def _told(self, error: Exception) -> Exception:

@@ -15,7 +15,7 @@ MOST_EIGEN, MOST_FACTOR = 2048, 40960
 _PRODUCTS = "the features' products, and a factor"
 _SAMPLE = 0.2  # of the rows, whose curvatures are kept, as newton.FIRST_SHARE says
 # What the modules that it belongs to say (a test holds them together); those would load the kernels.
-SAMPLE_ROWS, SAMPLE_PER_FEATURE, PAIRS, MOST_FACTORS = 8000, 4, 20, 2 << 30
+SAMPLE_ROWS, SAMPLE_PER_FEATURE, PAIRS, MOST_FACTORS, NORMAL_ROWS = 8000, 4, 20, 2 << 30, 8192
 
 
 def require_fit(info: DatasetInfo, d: int, config: Config, kind: str) -> None:
@@ -51,7 +51,7 @@ def most_bytes(m: int, d: int, k: int, solver: str, folds: int = 1) -> dict[str,
     if solver == "lbfgs":
         held["steps"] = 2 * PAIRS * 8 * k * (d + 1)
     if solver == "closed":
-        waiting = count_blocks(m, m, coarse=True).bit_length() - 1
+        waiting = count_blocks(m, m, NORMAL_ROWS).bit_length() - 1
         held["normal equations"] = (folds + 5 + waiting) * 8 * min(m, d) ** 2
     if solver in _SECOND_ORDER:
         held["curvatures"] = 4 * k * m * max(1, folds - 1)

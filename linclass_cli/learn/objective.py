@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from linclass_cli.blocks import Kept, Rows, Sums, keep_blocks, sum_blocks
+from linclass_cli.blocks import Kept, Pass, Rows, Sums, keep_blocks, sum_blocks
 from linclass_cli.halves import for_kernels, work_dtype
 from linclass_cli.learn.curvature import sum_curvature
 from linclass_cli.learn.losses import LOSS_NUMBER, Array
@@ -178,7 +178,7 @@ def evaluate(part: Part, loss: str, W: Array, b: Array) -> tuple[float, float]:
 
 def curvature(part: Part, loss: str, W: Array, b: Array, width: float = 0.0) -> tuple[Kept, Array]:
     """What products with the Hessian at (W, b) need, and the mean of d2loss/dS2, (k, k)."""
-    (total,), Q = keep_blocks(part, _bend, loss, _as(W, part.dtype), _as(b, part.dtype), width)
+    (total,), Q = keep_blocks(part, Pass(_bend, (loss, _as(W, part.dtype), _as(b, part.dtype), width)))
     return Q, total / part.m
 
 
@@ -193,7 +193,7 @@ def _bend(part: Part, at: slice, _: None, loss: str, W: Array, b: Array, width: 
 
 def times_hessian(part: Part, loss: str, Q: Kept, V: Array, v: Array) -> tuple[Array, Array]:
     """The Hessian of the mean loss (without l2) where Q was made, times (V (k, d), v (k,)); one pass."""
-    dW, db = sum_blocks(part, _times, loss, _as(V, part.dtype), _as(v, part.dtype), kept=Q)
+    dW, db = sum_blocks(part, Pass(_times, (loss, _as(V, part.dtype), _as(v, part.dtype))), Q)
     return dW / part.m, db / part.m
 
 
@@ -212,8 +212,8 @@ def _pass(
     part: Part, loss: str, W: Array, b: Array, with_gradient: bool, width: float = 0.0
 ) -> tuple[float, int, Array, Array]:
     """The sums of the losses, of the correct rows, and of the gradient without l2."""
-    model = _as(W, part.dtype), _as(b, part.dtype)
-    losses, correct, dW, db = sum_blocks(part, _sum, loss, *model, int(with_gradient), width)
+    work = Pass(_sum, (loss, _as(W, part.dtype), _as(b, part.dtype), int(with_gradient), width))
+    losses, correct, dW, db = sum_blocks(part, work)
     return float(losses[0]), int(correct[0]), dW, db
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linclass_cli.blocks import Rows, Sums, sum_blocks
+from linclass_cli.blocks import Pass, Rows, Sums, sum_blocks
 from linclass_cli.errors import InputError
 from linclass_cli.jit import kernel
 from linclass_cli.learn.losses import Array
@@ -64,7 +64,7 @@ _KERNELS: dict[str, Callable[..., None]] = {"sum": _sum_block, "square": _square
 
 def _columns(kernel: str, X: AnyRows, rows: Array, *center: Array, join: np.ufunc = np.add) -> Array:
     """(d,), float64: what the kernel makes of each block of the rows, joined."""
-    return sum_blocks(Rows(X, rows), _column_block, kernel, *center, join=join)[0]
+    return sum_blocks(Rows(X, rows), Pass(_column_block, (kernel, *center), join))[0]
 
 
 def _column_block(data: Rows, at: slice, _: None, kernel: str, *center: Array) -> Sums:

@@ -64,7 +64,8 @@ class Processes:
         while True:
             try:
                 with Client(self.address, timeout=5, set_as_default=False) as client:
-                    client.wait_for_workers(workers, timeout=60)
+                    if workers:
+                        client.wait_for_workers(workers, timeout=60)
                 return self.address
             except OSError:
                 if time.monotonic() > deadline:

@@ -21,7 +21,7 @@ EXTRACT = ("extract", "--data", "pictures", "--feature", "pixels")
 
 @pytest.fixture
 def planted(linclass):
-    """Vectors in which there is something to learn, enough of them for four pieces."""
+    """Vectors in which there is something to learn, enough of them for two pieces."""
     rng = np.random.default_rng(3)
     y = rng.integers(0, 3, 5200)
     X = (rng.normal(size=(5200, 19)) + 2 * np.eye(3, 19)[y]).astype(np.float32)
@@ -201,8 +201,8 @@ def test_a_worker_that_comes_later_and_is_not_like_us(linclass, planted, process
 
 
 def test_nobody_is_there(linclass, planted, processes, monkeypatch):
-    monkeypatch.setattr(connection, "SECONDS", 2.0)
-    failed = linclass(*CV, "--cluster", processes.address)
+    monkeypatch.setattr(connection, "SECONDS", 4.0)
+    failed = linclass(*CV, "--cluster", processes.ready(0))
     assert failed.code == 6
     assert "has no workers; `dask worker tcp://" in failed.error
     processes.close()

@@ -19,7 +19,7 @@ from linclass_cli.settings import resolve
 from linclass_cli.store import Features, load_features, write_features
 from linclass_cli.threads import use_threads
 
-N, D, K = 5000, 19, 3
+N, D, K = 8200, 19, 3
 
 
 def write(folder, dtype: str = "float32", n: int = N, d: int = D, k: int = K) -> Features:

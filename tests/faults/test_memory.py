@@ -375,6 +375,7 @@ def test_estimates_are_of_what_the_solvers_do():
     assert footprint.SAMPLE_PER_FEATURE == FIRST_PER_FEATURE
     assert footprint.PAIRS == import_module("linclass_cli.learn.solvers.lbfgs")._PAIRS
     assert footprint.MOST_FACTORS == gram._FACTOR_BYTES
+    assert footprint.NORMAL_ROWS == import_module("linclass_cli.learn.solvers.closed").LEAST_ROWS
 
 
 def test_no_limit_leaves_everything_as_it_is():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from linclass_cli.blocks import Sums, sum_blocks
+from linclass_cli.blocks import Pass, Sums, sum_blocks
 from linclass_cli.errors import InputError
 from linclass_cli.learn.losses import Array
 from linclass_cli.learn.objective import Part, Problem, objective, scaled
@@ -16,6 +16,8 @@ from linclass_cli.threads import Spans, in_chunks
 
 _NOT_FINITE = "the features hold NaN or infinity, or their squares overflow: ridge cannot be fitted"
 TILE_VALUES = 1 << 22  # 16 MiB of float32
+# Of a block: each has a Gram matrix, and those of log2 as many wait for others.
+LEAST_ROWS = 8192
 LEAST_COLUMNS = 256  # that are read at a time: a row's must be worth the way to them
 STRIPE = 192  # columns of the Gram matrix, at most, that one thread computes at a time
 
@@ -119,7 +121,7 @@ def moments(part: Part, k: int) -> tuple[Array, Array, Array]:
     Each row counts by the weight of its class.
     Products are in the features' own precision.
     """
-    gram, cross, total = sum_blocks(part, _moments, k, coarse=True, singly=True)
+    gram, cross, total = sum_blocks(part, Pass(_moments, (k,), singly=True), least=LEAST_ROWS)
     return gram, cross, total
 
 
