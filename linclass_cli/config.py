@@ -253,6 +253,9 @@ class CvConfig(Section):
     nested: bool = setting(False, "judge the choice, too, by folds around it: as many fits for each fold")
 
 
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+
+
 @dataclass(frozen=True)
 class Config(Section):
     """Everything that decides a result, and where and with how many threads it is computed."""
@@ -278,7 +281,7 @@ class Config(Section):
         "work on a Dask cluster, or on N processes here. Results do not depend on it",
         metavar="tcp://HOST:PORT|local:N",
         max_length=400,
-        pattern=r"^(local:[1-9][0-9]{0,3}|(tcp|tls)://[^\s/]+:[0-9]{1,5})?$",
+        pattern=rf"^(local:[1-9][0-9]{{0,2}}|tcp://[^\s/]+:{_PORT})?$",
         words="an address as tcp://10.0.0.1:8786, or local:4",
     )
     seed: int = setting(0, "seed of splits, starts and orders", ge=0, le=2**63 - 1)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import pydoc
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from linclass_cli import __version__
@@ -27,10 +30,13 @@ Future = Any  # distributed.Future, of what a function of worker.py gives
 
 SECONDS = 10.0  # in which a scheduler must answer, and have a worker
 LOOK_UP = 1.0  # seconds between two looks at whether everybody is still there
+ANSWER = 60.0  # seconds in which every worker answers a question that takes it none
 ALONE = 60.0  # seconds that work waits for a new worker when the last one is lost
 TRIES = 5  # of the same work, where workers are lost during each
 # Arguments of more bytes are sent once, and on from worker to worker.
 BROADCAST = 1 << 18
+
+_LOGGERS = ("distributed", "tornado", "asyncio")
 
 
 class Lost(Exception):
@@ -62,6 +68,10 @@ class Cluster:
     def home(self, i: int) -> str | None:
         """The worker where what is sent of the branch i is to be; None: there is none."""
         return self.workers[i % len(self.workers)] if self.workers else None
+
+    def ask(self, function: Callable[..., T], *args: Any) -> dict[str, T]:
+        """What every worker answers to ``function(*args)``. Raises ResourceError where one does not."""
+        return ask(self.client, self.where, function, *args)
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future:
         """Have ``function(*args)`` (worker.py) done, near to the futures among its arguments."""
@@ -122,9 +132,9 @@ class Cluster:
         if self.client.status != "running":
             raise self._without_scheduler()
         try:
-            there = self.client.nthreads()
+            there = within(SECONDS, self.client.nthreads)
         except (OSError, distributed.CancelledError, TimeoutError):
-            return self._look(alone) if self.client.status != "running" else alone
+            raise self._without_scheduler() from None
         if there:
             return None
         alone = alone or time.monotonic()
@@ -170,15 +180,19 @@ class Cluster:
                 return call()
             except Lost:
                 time.sleep(0.2 * 2**attempt)  # until everybody has heard of it
-                alone = self._look()
-                while alone is not None:
-                    time.sleep(LOOK_UP)
-                    alone = self._look(alone)
-                self._count()
+                self.recover()
         raise ResourceError(
             f"workers at {self.where} were lost {TRIES} times during the same pass; what is done is kept: "
             "the same command goes on"
         )
+
+    def recover(self) -> None:
+        """Wait until there is a worker, after some were lost. Raises ResourceError."""
+        alone = self._look()
+        while alone is not None:
+            time.sleep(LOOK_UP)
+            alone = self._look(alone)
+        self._count()
 
 
 def gone(future: Future | None) -> bool:
@@ -198,27 +212,62 @@ def connect(where: str, notice: Callable[[str], None]) -> Iterator[Cluster]:
 @contextmanager
 def connected(where: str) -> Iterator[Any]:
     """A Dask client of it. Raises ResourceError where no scheduler answers, or it has no workers."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions that differ: who connects looks at those that matter
+        stack.enter_context(_quiet())
         address = where
         if where.startswith("local:"):
-            started = distributed.LocalCluster(
-                n_workers=int(where.removeprefix("local:")),
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
-            address = stack.enter_context(started).scheduler_address
+            address = stack.enter_context(_started(where)).scheduler_address
         yield stack.enter_context(_client(address, where))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No word of Dask's own on stderr: each of its loggers has a level, and some a handler, of its own."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
+    levels = {name: logging.getLogger(name).level for name in (*names, *_LOGGERS)}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _started(where: str) -> Any:
+    """N processes on this machine, of one thread each."""
+    # Ctrl-C is for this process alone: what it starts, it ends. It is heard when they are there. What starts
+    # Python's tracker of resources would let it through, for them, too.
+    resource_tracker.ensure_running()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return distributed.LocalCluster(
+            n_workers=int(where.removeprefix("local:")),
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=False,
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise ResourceError(
+            f"the processes of {where} did not start ({error}); a script that wants them begins its work "
+            "below `if __name__ == '__main__':`"
+        ) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _client(address: str, where: str) -> Any:
     try:
-        client = distributed.Client(address, timeout=SECONDS, name="linclass")
+        client = within(1.5 * SECONDS, lambda: distributed.Client(address, timeout=SECONDS, name="linclass"))
     except (OSError, ValueError, TimeoutError) as error:
         raise ResourceError(
             f"no scheduler answers at {where}; `dask scheduler` starts one, and says its address"
+        ) from error
+    except Exception as error:  # a worker's address, or another program's: what it says is not Dask's to tell
+        raise ResourceError(
+            f"what answers at {where} is no scheduler ({type(error).__name__}: {error}); `dask scheduler` "
+            "starts one, and says its address"
         ) from error
     try:
         client.wait_for_workers(1, timeout=SECONDS)
@@ -230,16 +279,58 @@ def _client(address: str, where: str) -> Any:
     return client
 
 
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """``call()``. Raises TimeoutError where it takes longer, and leaves it behind."""
+    found: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except BaseException as error:  # raised again below
+            failed.append(error)
+
+    aside = threading.Thread(target=run, daemon=True, name="linclass-cluster")
+    aside.start()
+    aside.join(seconds)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise TimeoutError
+    return found[0]
+
+
+def ask(client: Any, where: str, function: Callable[..., T], *args: Any) -> dict[str, T]:
+    """What every worker answers to ``function(*args)``, by its address; those that are lost meanwhile do not.
+
+    Raises ResourceError where one does not answer.
+    """
+    for _ in range(TRIES):
+        try:
+            found = within(ANSWER, lambda: client.run(function, *args, on_error="return"))
+            there = within(SECONDS, client.nthreads)
+        except (OSError, TimeoutError) as error:
+            raise ResourceError(
+                f"a worker of {where}, or its scheduler, has not answered for {ANSWER:.0f} s: is one stuck?"
+            ) from error
+        answers = {name: answer for name, answer in found.items() if name in there}
+        if answers and not any(isinstance(answer, Exception) for answer in answers.values()):
+            return answers
+        time.sleep(LOOK_UP)
+    errors = [answer for answer in answers.values() if isinstance(answer, Exception)]
+    raise ResourceError(f"workers of {where} could not be asked ({errors[0] if errors else 'none is there'})")
+
+
 def _check(cluster: Cluster, notice: Callable[[str], None]) -> None:
     """Raise ResourceError unless every worker has this linclass; tell where last bits may differ."""
-    for name, version in versions(cluster.client).items():
+    for name, version in versions(cluster.client, cluster.where).items():
         if version != __version__:
             has = f"linclass {version}" if version else "no linclass"
             raise ResourceError(
                 f"the worker {name} has {has}, and {__version__} is wanted: install the same on every worker "
                 f"(`linclass doctor --cluster {cluster.where}` shows them all)"
             )
-    own, others = worker.facts(), cluster.client.run(worker.facts)
+    own, others = worker.facts(), cluster.ask(worker.facts)
     unlike = sorted({key for facts in others.values() for key in own if facts[key] != own[key]})
     if unlike:
         notice(
@@ -248,8 +339,8 @@ def _check(cluster: Cluster, notice: Callable[[str], None]) -> None:
         )
 
 
-def versions(client: Any) -> dict[str, str | None]:
+def versions(client: Any, where: str) -> dict[str, str | None]:
     """The version of linclass that each worker has, by its address; None where it has none."""
     # By a function that Python brings: one of linclass could not be asked for it.
-    found = client.run(pydoc.locate, "linclass_cli.__version__", on_error="return")
+    found = ask(client, where, pydoc.locate, "linclass_cli.__version__")
     return {name: version if isinstance(version, str) else None for name, version in found.items()}

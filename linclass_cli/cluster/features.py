@@ -26,7 +26,7 @@ def spread_features(features: Features, cluster: Cluster) -> Features:
     """The same features, with the training part's rows on the workers."""
     header = read_header(features.path)
     digest = header["digest"] if header else ""
-    sees = cluster.client.run(worker.has_features, str(features.path.resolve()), digest)
+    sees = cluster.ask(worker.has_features, str(features.path.resolve()), digest)
     shared = bool(digest) and all(sees.values())
     X = SpreadRows(here(features.train.X), features, cluster, shared)
     cluster.facts |= {"pieces": X.branches, "cache": "shared" if shared else "sent"}
@@ -66,7 +66,7 @@ class SpreadRows(Spread):
             ]
             return self._join(self.cluster.submit_each(worker.sum_branch, *_columns(branches)), work.join)
 
-        return self.cluster.again(whole)
+        return self._again(whole)
 
     def keep_blocks(self, rows: Rows, starts: Array, work: Pass) -> tuple[Sums, Kept]:
         told = self._telling(work)
@@ -78,7 +78,14 @@ class SpreadRows(Spread):
             branches = [kept[i] for i in range(self.branches)]
             return self._join(self.cluster.submit_each(worker.sums_of, branches), work.join)
 
-        return self.cluster.again(whole), kept
+        return self._again(whole), kept
+
+    def _again(self, whole: Callable[[], Sums]) -> Sums:
+        try:
+            return self.cluster.again(whole)
+        except worker.Unseen:  # by a worker that came later
+            self._held, self.cluster.facts["cache"] = Stays(self._send, {}), "sent"
+            return self.cluster.again(whole)
 
     def _telling(self, work: Pass) -> Callable[[], Pass | Future]:
         """What tells workers the work: as it is, or, where it is large, sent on from worker to worker."""

@@ -18,8 +18,8 @@ class Batches:
     """Computes features on a cluster; where its workers see the dataset, images stay where they are."""
 
     def __init__(self, cluster: Cluster, info: DatasetInfo, cache: Path) -> None:
-        self.cluster, self.name, self.cache = cluster, info.name, str(cache.resolve())
-        sees = cluster.client.run(worker.has_dataset, self.cache, info.name, info.digest)
+        self.cluster, self.info, self.cache = cluster, info, str(cache.resolve())
+        sees = cluster.ask(worker.has_dataset, self.cache, info.name, info.digest)
         self.shared = all(sees.values())
         cluster.facts["images"] = "shared" if self.shared else "sent"
 
@@ -32,7 +32,7 @@ class Batches:
 
         def begin(start: int, stop: int) -> None:
             if self.shared:
-                place = self.cache, self.name, part, slice(start, stop)
+                place = self.cache, self.info.name, self.info.digest, (part, slice(start, stop))
                 future = self.cluster.submit(worker.extract_own, extractor, d, *place)
             else:
                 future = self.cluster.submit(worker.extract_sent, extractor, d, images[start:stop])
@@ -47,7 +47,12 @@ class Batches:
                 start, stop = running.pop(future)
                 try:
                     (values,) = self.cluster.results([future])
+                except worker.Unseen:  # by a worker that came later
+                    self.shared, self.cluster.facts["images"] = False, "sent"
+                    begin(start, stop)
+                    continue
                 except Lost:
+                    self.cluster.recover()
                     begin(start, stop)
                     continue
                 yield start, stop, values

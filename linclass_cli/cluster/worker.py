@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import platform
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from linclass_cli import __version__
 from linclass_cli.blocks import Kept, Pass, Rows, Sums, Tree, keep_run, sum_run
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.data.readers import load_dataset
-from linclass_cli.digest import digest
+from linclass_cli.digest import digest as make_digest
 from linclass_cli.environment import numerics
 from linclass_cli.errors import LinclassError, ResourceError
 from linclass_cli.features import Extractor
@@ -24,6 +25,8 @@ from linclass_cli.memory import use_memory
 from linclass_cli.on_disk import OnDisk
 from linclass_cli.store import Array, open_rows, read_header
 from linclass_cli.threads import keep_to_threads
+
+Images = tuple[str, slice]  # of which part, and its rows
 
 
 def run(version: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -40,6 +43,10 @@ def run(version: str, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
 
 
+class Unseen(Exception):
+    """A file that others see is not to be seen by this worker."""
+
+
 class Held:
     """A branch's rows on a worker, opened when they are wanted. Moved to another, they are not sent, but
     opened there.
@@ -51,6 +58,8 @@ class Held:
     @functools.cached_property
     def X(self) -> Array | OnDisk:
         path, chunks, part, first, stop, _ = self._place
+        if not has_features(path, hashlib.sha256(chunks).hexdigest()):
+            raise Unseen(path)
         limit = _limit()
         with use_memory(f"{limit >> 10}K" if limit else ""):
             return open_rows(Path(path), chunks, part, first, stop)
@@ -134,20 +143,29 @@ def extract_sent(extractor: Extractor, d: int, images: Array) -> Array:
     return values
 
 
-def extract_own(extractor: Extractor, d: int, cache: str, name: str, part: str, rows: slice) -> Array:
-    """Features of images that are here as well."""
-    split = getattr(_dataset(cache, name), part)
-    return extract_sent(extractor, d, split.images[rows])
+def extract_own(extractor: Extractor, d: int, cache: str, name: str, digest: str, at: Images) -> Array:
+    """Features of images that are here as well: of a part's rows, in the dataset of that digest."""
+    if not has_dataset(cache, name, digest):
+        raise Unseen(name)
+    part, rows = at
+    return extract_sent(extractor, d, getattr(_dataset(cache, name, digest), part).images[rows])
 
 
 @functools.lru_cache(1)
-def _dataset(cache: str, name: str) -> Any:
-    return load_dataset(name, Path(cache))
+def _dataset(cache: str, name: str, digest: str) -> Any:
+    """Kept for the batches to come; its name may be another dataset's by then."""
+    dataset = load_dataset(name, Path(cache))
+    if dataset.digest != digest:
+        raise Unseen(name)
+    return dataset
 
 
 def has_features(path: str, wanted: str) -> bool:
     """Whether this worker sees the feature file of that digest."""
-    header = read_header(Path(path)) if Path(path).is_file() else None
+    try:
+        header = read_header(Path(path)) if Path(path).is_file() else None
+    except OSError:
+        return False
     return header is not None and header["digest"] == wanted
 
 
@@ -155,16 +173,19 @@ def has_dataset(cache: str, name: str, wanted: str) -> bool:
     """Whether this worker sees the dataset of that digest."""
     try:
         return describe_dataset(name, Path(cache)).digest == wanted
-    except LinclassError:
+    except (LinclassError, OSError):
         return False
 
 
 def listing(cache: str) -> str | None:
     """A digest of the names and sizes of the datasets and features in a cache folder; None where are none."""
     folder = Path(cache)
-    files = [*folder.glob("features/*.h5"), *folder.glob("datasets/*/dataset.json")]
-    found = sorted((str(one.relative_to(folder)), one.stat().st_size) for one in files)
-    return digest(found) if found else None
+    try:
+        files = [*folder.glob("features/*.h5"), *folder.glob("datasets/*/dataset.json")]
+        found = sorted((str(one.relative_to(folder)), one.stat().st_size) for one in files)
+    except OSError:
+        return None
+    return make_digest(found) if found else None
 
 
 def facts() -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from linclass_cli import __version__
 from linclass_cli.cluster import worker
-from linclass_cli.cluster.connection import connected, versions
+from linclass_cli.cluster.connection import ANSWER, connected, versions, within
 from linclass_cli.doctor import Finding
 from linclass_cli.doctor.machine import Looked
 
@@ -21,12 +22,12 @@ _CALLS = 20
 def cluster(where: str, cache: Path) -> Looked:
     """The workers of the scheduler, or of local:N. Raises as `cluster.use_cluster`."""
     with connected(where) as client:
-        threads, found = client.nthreads(), versions(client)
+        threads, found = client.nthreads(), versions(client, where)
         good = [name for name, version in found.items() if version == __version__]
         folder = str(cache.resolve())
-        facts = client.run(worker.facts, workers=good) if good else {}
-        seen = client.run(worker.listing, folder, workers=good) if good else {}
-        latency = _latency(client, good[0]) if good else None
+        facts = asked(client, good, worker.facts)
+        seen = asked(client, good, worker.listing, folder)
+        latency = _latency(client) if len(good) == len(found) else None
     own, mine = worker.facts(), worker.listing(folder)
     workers = [
         {
@@ -60,7 +61,7 @@ def _looked(one: dict[str, Any], own: dict[str, Any], folder: str) -> list[Findi
             "take machines and packages of one kind where they matter",
         )
         for key in _DECIDING
-        if one[key] != own[key]
+        if key in one and one[key] != own[key]
     ]
     if one["sees_cache"] is False:
         findings.append(
@@ -73,11 +74,19 @@ def _looked(one: dict[str, Any], own: dict[str, Any], folder: str) -> list[Findi
     return findings
 
 
-def _latency(client: Any, name: str) -> float:
+def asked(client: Any, names: list[str], function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+    """What those of the workers answer that do."""
+    if not names:
+        return {}
+    found = within(ANSWER, lambda: client.run(function, *args, workers=names, on_error="return"))
+    return {name: answer for name, answer in found.items() if not isinstance(answer, Exception)}
+
+
+def _latency(client: Any) -> float:
     """Milliseconds from asking a worker for nothing to the answer: the median of some."""
     taken = []
     for _ in range(_CALLS):
         began = time.perf_counter()
-        client.submit(worker.run, __version__, worker.nothing, pure=False, workers=[name]).result()
+        client.submit(worker.run, __version__, worker.nothing, pure=False).result(timeout=ANSWER)
         taken.append(time.perf_counter() - began)
     return round(1000 * statistics.median(taken), 2)

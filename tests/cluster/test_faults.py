@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -212,7 +215,8 @@ def test_nobody_is_there(linclass, planted, processes, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "where", ["local:0", "local:", "10.0.0.1:8786", "tcp://host", "http://host:1", "local:x"]
+    "where",
+    ["local:0", "local:", "10.0.0.1:8786", "tcp://host", "tcp://host:99999", "tls://host:1", "local:x"],
 )
 def test_addresses_that_are_none(linclass, where):
     failed = linclass(*CV, "--cluster", where)
@@ -265,6 +269,97 @@ def test_progress_is_the_same(linclass, planted, four):
     assert theirs.code == 0
     assert set(steps(mine.err)) <= set(steps(theirs.err)) | set(steps(mine.err))
     assert theirs.out.splitlines()[1:-3] == mine.out.splitlines()[1:-3]
+
+
+def test_a_worker_that_comes_later_and_sees_no_file_of_ours(linclass, planted, pictures, processes):
+    mine, values = linclass(*CV, "--json").json, Path(linclass(*EXTRACT, "--json").json["path"])
+    content = values.read_bytes()
+    dying = processes.worker(kills=[25, 0])
+    where = processes.ready(1)
+
+    def follow():
+        dying.wait()
+        processes.worker(blind=True)
+
+    after = threading.Thread(target=follow)
+    after.start()
+    theirs = linclass(*CV, "--cluster", where, "--json").json
+    after.join()
+    assert model_of(mine) == model_of(theirs)
+    record = json.loads((Path(theirs["path"]) / "run.json").read_text())
+    assert record["environment"]["cluster"]["cache"] == "sent"
+    processes.worker()  # asked, this one sees the images, and the other does not
+    processes.ready(2)
+    assert linclass(*EXTRACT, "--force", "--cluster", where).code == 0
+    assert values.read_bytes() == content
+
+
+def test_a_dataset_that_is_made_anew_under_its_name(linclass, pictures, processes):
+    processes.worker()
+    where = processes.ready(1)
+    assert linclass(*EXTRACT, "--cluster", where).code == 0
+    rng = np.random.default_rng(4)
+    images, y = rng.integers(0, 256, (100, 8, 8, 3)).astype(np.uint8), np.arange(100) % 2
+    np.savez("q.npz", x_train=images[:80], y_train=y[:80], x_test=images[80:], y_test=y[80:])
+    assert linclass("import", "q.npz", "--name", "pictures", "--force").code == 0
+    theirs = Path(linclass(*EXTRACT, "--cluster", where, "--json").json["path"])
+    content = theirs.read_bytes()
+    assert linclass(*EXTRACT, "--force").code == 0
+    assert theirs.read_bytes() == content
+
+
+def test_something_else_answers(linclass, planted, processes, monkeypatch):
+    monkeypatch.setattr(connection, "SECONDS", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        failed = linclass(*CV, "--cluster", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        assert (failed.code, "no scheduler answers" in failed.error) == (6, True)
+    processes.worker()
+    with connection.distributed.Client(processes.ready(1), set_as_default=False) as client:
+        (worker,) = client.nthreads()
+    failed = linclass(*CV, "--cluster", worker)
+    assert (failed.code, "is no scheduler" in failed.error) == (6, True)
+
+
+def test_a_worker_that_is_stuck(linclass, planted, processes, monkeypatch):
+    monkeypatch.setattr(connection, "ANSWER", 2.0)
+    stuck = processes.worker()
+    processes.worker()
+    where = processes.ready(2)
+    stuck.send_signal(signal.SIGSTOP)
+    failed = linclass(*CV, "--cluster", where)
+    assert (failed.code, "has not answered for 2 s" in failed.error) == (6, True)
+
+
+def real(cwd: Path, *command: str) -> subprocess.Popen[str]:
+    """linclass in a process, and a session, of its own."""
+    whole = [sys.executable, "-m", "linclass_cli", *command]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(whole, stdout=pipe, stderr=pipe, text=True, cwd=cwd, start_new_session=True)
+
+
+def test_dask_says_nothing(linclass, planted, processes, tmp_path):
+    processes.worker(blind=True)
+    processes.worker(blind=True, kills=[30, 0])
+    one = real(tmp_path, *CV, "--cluster", processes.ready(2), "--quiet", "--json")
+    out, err = one.communicate(timeout=60)
+    assert (one.returncode, err) == (0, "")
+    assert json.loads(out)["folds"] == 2
+    processes.worker(kills=[30, processes.scheduler.pid])
+    one = real(tmp_path, *CV, "--cluster", processes.ready(2), "--quiet")
+    out, err = one.communicate(timeout=60)
+    assert (one.returncode, out) == (6, "")
+    assert err.startswith("error: the scheduler at ")
+    assert len(err.splitlines()) == 1
+
+
+def test_an_interrupt_of_processes_of_our_own(linclass, planted, tmp_path):
+    one = real(tmp_path, "cv", "--data", "planted", "--l2", "1e-6:1:40", "--cluster", "local:2")
+    time.sleep(6)
+    os.killpg(one.pid, signal.SIGINT)
+    err = one.communicate(timeout=30)[1]
+    assert one.returncode == 130
+    assert "Traceback" not in err
+    assert "interrupted" in err
 
 
 def test_an_interrupt_ends_at_once(linclass, planted, processes, tmp_path):

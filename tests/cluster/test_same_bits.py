@@ -118,8 +118,8 @@ def test_nested_cv(assert_same):
 def test_sums_that_are_joined_by_workers_and_work_that_is_sent_on(assert_same, monkeypatch):
     monkeypatch.setattr(spreading, "FAN", 2)
     monkeypatch.setattr(spreading, "BROADCAST", 1)
-    assert_same(train, model__l2=0.1)
-    assert_same(cross_validate, cv__folds=2, cv__l2="1e-1")
+    assert_same(train, model__l2=0.1, solver__max_iterations=1)
+    assert_same(cross_validate, cv__folds=2, cv__l2="1e-1", solver__max_iterations=1)
 
 
 def test_samples_of_few_rows_are_spread_too(assert_same, monkeypatch):
