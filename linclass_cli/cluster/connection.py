@@ -132,7 +132,7 @@ class Cluster:
         if self.client.status != "running":
             raise self._without_scheduler()
         try:
-            there = within(SECONDS, self.client.nthreads)
+            there = within(ANSWER, self.client.nthreads)
         except (OSError, distributed.CancelledError, TimeoutError):
             raise self._without_scheduler() from None
         if there:
