@@ -246,7 +246,7 @@ def _started(where: str) -> Any:
             n_workers=int(where.removeprefix("local:")),
             threads_per_worker=1,
             dashboard_address=None,
-            silence_logs=False,
+            silence_logs=logging.CRITICAL,
         )
     except (RuntimeError, OSError, TimeoutError) as error:
         raise ResourceError(

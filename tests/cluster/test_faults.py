@@ -352,6 +352,14 @@ def test_dask_says_nothing(linclass, planted, processes, tmp_path):
     assert len(err.splitlines()) == 1
 
 
+def test_dask_says_nothing_of_processes_of_our_own(linclass, planted, tmp_path):
+    for command in (("train", "--data", "planted"), ("doctor",)):
+        one = real(tmp_path, *command, "--cluster", "local:2", "--quiet", "--json")
+        out, err = one.communicate(timeout=60)
+        assert (one.returncode, err) == (0, "")
+        assert json.loads(out)
+
+
 def test_an_interrupt_of_processes_of_our_own(linclass, planted, tmp_path):
     one = real(tmp_path, "cv", "--data", "planted", "--l2", "1e-6:1:40", "--cluster", "local:2")
     time.sleep(6)
