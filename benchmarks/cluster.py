@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.cluster import use_cluster, worker
-from linclass_cli.cluster.connection import Cluster
 from linclass_cli.cluster.features import FAN, spread_features
+from linclass_cli.cluster.work import Cluster
 from linclass_cli.learn.folds import FoldProblems
 from linclass_cli.learn.objective import Part, Problem, objective
 from linclass_cli.learn.scaling import Scaling

@@ -47,7 +47,7 @@ from linclass_cli.store import (
 )
 
 if TYPE_CHECKING:
-    from linclass_cli.cluster.connection import Cluster
+    from linclass_cli.cluster.work import Cluster
     from linclass_cli.data.readers import Split
 
 BATCH = 2048  # images between two reports of progress

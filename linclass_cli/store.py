@@ -25,7 +25,7 @@ import numpy as np
 
 from linclass_cli.atomic import allocate, filling, replacing, step
 from linclass_cli.digest import canonical_json, digest
-from linclass_cli.errors import IntegrityError, MissingError, ResourceError
+from linclass_cli.errors import IntegrityError, MissingError
 from linclass_cli.feature_header import (
     DTYPES,
     FEATURES,
@@ -34,18 +34,15 @@ from linclass_cli.feature_header import (
     damaged,
     dump_header,
     parse_header,
-    place_dtype,
     stored_dtype,
 )
-from linclass_cli.memory import stays_on_disk
+from linclass_cli.feature_pages import CHUNK, DIGEST, chunk_digests, dtype_at, open_pages, view_place
 from linclass_cli.on_disk import NewRows, OnDisk, sha256_of_rows
-from linclass_cli.regular import check_regular, open_regular
+from linclass_cli.regular import open_regular
 from linclass_cli.spread import AnyRows
-from linclass_cli.threads import available
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FORMAT = 1
-_CHUNK = 8 << 20  # bytes a digest is taken of at a time
 _PAGE = 4096
 _LEARNED = "learned/"
 
@@ -133,7 +130,7 @@ def write_features(
         allocate(temporary, size)
         with filling(temporary) as write:
             rows = {
-                name: NewRows(temporary, place["offset"], place["shape"], _dtype(place), write)
+                name: NewRows(temporary, place["offset"], place["shape"], dtype_at(place), write)
                 for name, place in places.items()
             }
             for name, array in learned.items():
@@ -148,7 +145,7 @@ def write_features(
             step("write", temporary)
             _record_checksums(temporary, sums)
             step("write", temporary)
-            chunks = _chunk_digests(OnDisk(temporary, 0, (size,), np.uint8), HEADER, size)
+            chunks = chunk_digests(OnDisk(temporary, 0, (size,), np.uint8), HEADER, size)
             write(dump_header(meta, places, size, hashlib.sha256(chunks).hexdigest()), 0)
 
 
@@ -171,14 +168,14 @@ def open_features(path: Path, meta: dict[str, Any] | None = None) -> Features:
     What does not fit into memory (`memory.stays_on_disk`) is verified, too, and stays in the file.
     Raises IntegrityError, or ResourceError where the file cannot be read.
     """
-    pages = _open_pages(path, meta)
+    pages = open_pages(path, meta)
     header = parse_header(path, pages[:HEADER].tobytes(), len(pages), meta)
     meta = meta or header["meta"]
-    chunks = _chunk_digests(pages, HEADER, len(pages))
+    chunks = chunk_digests(pages, HEADER, len(pages))
     found = hashlib.sha256(chunks).hexdigest()
     if found != header["digest"]:
         raise damaged(path, f"digest {header['digest'][:12]}… expected, {found[:12]}… found", meta)
-    views: dict[str, Any] = {name: _view(pages, place) for name, place in header["places"].items()}
+    views: dict[str, Any] = {name: view_place(pages, place) for name, place in header["places"].items()}
     if isinstance(pages, OnDisk):
         views = {name: view if name in FEATURES else view[:] for name, view in views.items()}
     train, test = (Block(views[f"{part}/features"], views[f"{part}/labels"]) for part in PARTS)
@@ -198,33 +195,16 @@ def open_rows(path: Path, chunks: bytes, part: str, first: int, stop: int) -> Ar
     if header is None or header["digest"] != hashlib.sha256(chunks).hexdigest():
         raise damaged(path, "it is not the file that was asked for", header and header["meta"])
     place = header["places"][f"{part}/features"]
-    dtype, d = _dtype(place), place["shape"][1]
+    dtype, d = dtype_at(place), place["shape"][1]
     at = place["offset"] + first * d * dtype.itemsize
     end = at + (stop - first) * d * dtype.itemsize
-    a, b = (at - HEADER) // _CHUNK, -(-(end - HEADER) // _CHUNK)
-    begin, size = HEADER + a * _CHUNK, min(HEADER + b * _CHUNK, header["size"]) - HEADER - a * _CHUNK
-    pages = _open_pages(path, header["meta"], begin, size)
-    if _chunk_digests(pages, 0, size) != chunks[a * 32 : b * 32]:
+    a, b = (at - HEADER) // CHUNK, -(-(end - HEADER) // CHUNK)
+    begin, size = HEADER + a * CHUNK, min(HEADER + b * CHUNK, header["size"]) - HEADER - a * CHUNK
+    pages = open_pages(path, header["meta"], begin, size)
+    if chunk_digests(pages, 0, size) != chunks[a * DIGEST : b * DIGEST]:
         raise damaged(path, f"rows {first:,} to {stop:,} do not match their digest", header["meta"])
-    rows: Array | OnDisk = _view(pages, {**place, "offset": at - begin, "shape": [stop - first, d]})
+    rows: Array | OnDisk = view_place(pages, {**place, "offset": at - begin, "shape": [stop - first, d]})
     return rows
-
-
-def _open_pages(
-    path: Path, meta: dict[str, Any] | None = None, first: int = 0, count: int | None = None
-) -> Array | OnDisk:
-    """A file's bytes, or some, mapped or on the disk. Raises IntegrityError or ResourceError."""
-    try:
-        check_regular(path)
-        size = path.stat().st_size - first if count is None else count
-        # Private pages: the arrays can be handed to kernels as any others, and the file cannot change.
-        if stays_on_disk(size):
-            return OnDisk(path, first, (size,), np.uint8)
-        return np.memmap(path, np.uint8, "c", first, (size,))
-    except ValueError:
-        raise damaged(path, "the file is empty", meta) from None
-    except OSError as error:
-        raise ResourceError(f"cannot read {path}: {error.strerror}") from error
 
 
 def list_features(cache: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
@@ -286,31 +266,3 @@ def _record_checksums(path: Path, sums: dict[str, str]) -> None:
 
     with h5py.File(path, "r+", locking=False) as file:
         file.attrs.modify("checksums", np.bytes_(canonical_json(sums)))
-
-
-def _dtype(place: dict[str, Any]) -> np.dtype[Any]:
-    kind = place_dtype(place) if len(place["shape"]) == 2 else "int64"
-    return np.dtype(kind).newbyteorder("<")
-
-
-def _view(pages: Array | OnDisk, place: dict[str, Any]) -> Any:
-    """The features or labels at a place of the file, as a plain array over its pages, or one on the disk."""
-    dtype = _dtype(place)
-    if isinstance(pages, OnDisk):
-        return pages.view(place["offset"], place["shape"], dtype)
-    length = math.prod(place["shape"]) * dtype.itemsize
-    whole = np.asarray(pages)
-    return whole[place["offset"] : place["offset"] + length].view(dtype).reshape(place["shape"])
-
-
-def _chunk_digests(pages: Array | OnDisk, first: int, stop: int) -> bytes:
-    """The sha256 digests of 8 MiB chunks of a file, one behind the other, taken by several threads.
-
-    The digest of them all is the one of the header.
-    """
-
-    def chunk(start: int) -> bytes:
-        return hashlib.sha256(pages[start : min(start + _CHUNK, stop)].data).digest()
-
-    with ThreadPoolExecutor(min(8, available())) as pool:
-        return b"".join(pool.map(chunk, range(first, stop, _CHUNK)))

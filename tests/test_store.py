@@ -16,6 +16,7 @@ from linclass_cli.store import (
     load_features,
     make_key,
     open_features,
+    open_rows,
     write_features,
 )
 
@@ -157,3 +158,34 @@ def test_listing_reads_headers_only_and_names_the_damaged(written):
     listed = dict(list_features(written.parent.parent))
     assert listed[broken] is None
     assert listed[written]["meta"] == META
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_some_rows_are_opened_and_verified_alone(tmp_path, monkeypatch, on_disk):
+    """As another machine does: only the chunks that hold them are looked at."""
+    monkeypatch.setattr("linclass_cli.feature_pages.CHUNK", 1 << 12)
+    monkeypatch.setattr("linclass_cli.store.CHUNK", 1 << 12)
+    monkeypatch.setattr("linclass_cli.feature_pages.stays_on_disk", lambda _: on_disk)
+    path, d = feature_path(tmp_path, META), 600
+    X = np.random.default_rng(0).random((100, d), np.float32)
+
+    def fill(part, rows, y):
+        rows[:], y[:] = X[: len(rows)], 0
+
+    write_features(path, META, {"train": 100, "test": 3}, d, fill)
+    chunks = load_features(path, META).chunks
+    for first, stop in ((0, 100), (0, 1), (37, 60), (99, 100), (50, 50)):
+        np.testing.assert_array_equal(open_rows(path, chunks, "train", first, stop)[:], X[first:stop])
+    np.testing.assert_array_equal(open_rows(path, chunks, "test", 1, 3)[:], X[1:3])
+    with pytest.raises(IntegrityError, match="not the file that was asked for"):
+        open_rows(path, chunks[:-32] + bytes(32), "train", 0, 1)
+    with pytest.raises(MissingError):
+        open_rows(path.with_name("other.h5"), chunks, "train", 0, 1)
+    with h5py.File(path) as file:
+        at = file["train/features"].id.get_offset() + 50 * 4 * d
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match="rows 40 to 60 do not match"):
+        open_rows(path, chunks, "train", 40, 60)
+    np.testing.assert_array_equal(open_rows(path, chunks, "train", 0, 20)[:], X[:20])

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from linclass_cli.cluster.connection import Cluster
+    from linclass_cli.cluster.work import Cluster
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 
 from linclass_cli.blocks import Kept, Pass, Rows, Sums, Tree, count_branches, first_rows
 from linclass_cli.cluster import worker
-from linclass_cli.cluster.connection import BROADCAST, Cluster, Future, gone
+from linclass_cli.cluster.work import BROADCAST, Cluster, Future, gone
 from linclass_cli.on_disk import OnDisk, row_bytes
 from linclass_cli.spread import Spread, here
 from linclass_cli.store import Array, Features, read_header

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from linclass_cli.cluster import worker
-from linclass_cli.cluster.connection import Cluster, Future, Lost
+from linclass_cli.cluster.work import Cluster, Future, Lost
 from linclass_cli.data.manifest import DatasetInfo
 from linclass_cli.features import Extractor
 from linclass_cli.on_disk import Array

@@ -10,7 +10,8 @@ from typing import Any
 
 from linclass_cli import __version__
 from linclass_cli.cluster import worker
-from linclass_cli.cluster.connection import ANSWER, connected, versions, within
+from linclass_cli.cluster.asking import ANSWER, versions, within
+from linclass_cli.cluster.connection import connected
 from linclass_cli.doctor import Finding
 from linclass_cli.doctor.machine import Looked
 

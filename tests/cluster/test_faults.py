@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from linclass_cli import extract
-from linclass_cli.cluster import connection
+from linclass_cli.cluster import asking, connection, work
 
 CV = ("cv", "--data", "planted", "--folds", "2", "--l2", "1e-2,1e-1")
 EXTRACT = ("extract", "--data", "pictures", "--feature", "pixels")
@@ -104,7 +104,7 @@ def test_new_workers_take_over(linclass, planted, processes):
 
 
 def test_no_worker_is_left(linclass, planted, processes, monkeypatch):
-    monkeypatch.setattr(connection, "ALONE", 1.0)
+    monkeypatch.setattr(work, "ALONE", 1.0)
     processes.worker(kills=[9, 0])
     failed = linclass(*CV, "--cluster", processes.ready(1))
     assert failed.code == 6
@@ -314,14 +314,14 @@ def test_something_else_answers(linclass, planted, processes, monkeypatch):
         failed = linclass(*CV, "--cluster", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
         assert (failed.code, "no scheduler answers" in failed.error) == (6, True)
     processes.worker()
-    with connection.distributed.Client(processes.ready(1), set_as_default=False) as client:
+    with asking.distributed.Client(processes.ready(1), set_as_default=False) as client:
         (worker,) = client.nthreads()
     failed = linclass(*CV, "--cluster", worker)
     assert (failed.code, "is no scheduler" in failed.error) == (6, True)
 
 
 def test_a_worker_that_is_stuck(linclass, planted, processes, monkeypatch):
-    monkeypatch.setattr(connection, "ANSWER", 2.0)
+    monkeypatch.setattr(asking, "ANSWER", 2.0)
     stuck = processes.worker()
     processes.worker()
     where = processes.ready(2)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from linclass_cli import feature_header, store
+from linclass_cli import feature_header, feature_pages
 from linclass_cli.data import arrays, own, quick_png
 from linclass_cli.data.own import FORMAT, content_digest
 from linclass_cli.data.pictures import Frame, pillow_checked, read_picture
@@ -144,7 +144,7 @@ def _features(content: bytes) -> str:
     for name, place in header["places"].items():
         item = 8 if name.endswith("labels") else 4
         assert 0 <= place["offset"] <= place["offset"] + math.prod(place["shape"]) * item <= _HEADER + 2048
-        assert store._view(_PAGES, place).shape == tuple(place["shape"])
+        assert feature_pages.view_place(_PAGES, place).shape == tuple(place["shape"])
     return header["meta"]["feature"]["name"]
 
 
