@@ -60,7 +60,7 @@ def test_a_worker_killed_during_cv(linclass, planted, processes, blind, n):
     dying = processes.worker(blind=blind, kills=[n, 0])
     where = processes.ready(2)
     theirs = linclass(*CV, "--cluster", where, "--json").json
-    assert dying.wait(10) == -9
+    assert dying.wait(60) == -9
     assert model_of(mine) == model_of(theirs)
     assert mine["fold_accuracy"] == theirs["fold_accuracy"]
     record = json.loads((Path(theirs["path"]) / "run.json").read_text())
@@ -81,7 +81,7 @@ def test_a_worker_killed_during_extract(linclass, pictures, processes, blind):
     processes.worker(blind=blind)
     dying = processes.worker(blind=blind, kills=[5, 0])
     answer = linclass(*EXTRACT, "--cluster", processes.ready(2), "--json").json
-    assert dying.wait(10) == -9
+    assert dying.wait(60) == -9
     assert Path(answer["path"]).read_bytes() == content
     assert not answer["cached"]
 
@@ -203,7 +203,7 @@ def test_a_worker_that_comes_later_and_is_not_like_us(linclass, planted, process
 
 
 def test_nobody_is_there(linclass, planted, processes, monkeypatch):
-    monkeypatch.setattr(connection, "SECONDS", 4.0)
+    monkeypatch.setattr(connection, "SECONDS", 6.0)
     failed = linclass(*CV, "--cluster", processes.ready(0))
     assert failed.code == 6
     assert "has no workers; `dask worker tcp://" in failed.error
@@ -312,6 +312,7 @@ def test_something_else_answers(linclass, planted, processes, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         failed = linclass(*CV, "--cluster", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
         assert (failed.code, "no scheduler answers" in failed.error) == (6, True)
+    monkeypatch.setattr(connection, "SECONDS", 20.0)
     processes.worker()
     with asking.distributed.Client(processes.ready(1), set_as_default=False) as client:
         (worker,) = client.nthreads()
@@ -320,13 +321,13 @@ def test_something_else_answers(linclass, planted, processes, monkeypatch):
 
 
 def test_a_worker_that_is_stuck(linclass, planted, processes, monkeypatch):
-    monkeypatch.setattr(asking, "ANSWER", 2.0)
+    monkeypatch.setattr(asking, "ANSWER", 5.0)
     stuck = processes.worker()
     processes.worker()
     where = processes.ready(2)
     stuck.send_signal(signal.SIGSTOP)
     failed = linclass(*CV, "--cluster", where)
-    assert (failed.code, "has not answered for 2 s" in failed.error) == (6, True)
+    assert (failed.code, "has not answered for 5 s" in failed.error) == (6, True)
 
 
 def real(cwd: Path, *command: str) -> subprocess.Popen[str]:
@@ -340,12 +341,12 @@ def test_dask_says_nothing(linclass, planted, processes, tmp_path):
     processes.worker(blind=True)
     processes.worker(blind=True, kills=[30, 0])
     one = real(tmp_path, *CV, "--cluster", processes.ready(2), "--quiet", "--json")
-    out, err = one.communicate(timeout=60)
+    out, err = one.communicate(timeout=120)
     assert (one.returncode, err) == (0, "")
     assert json.loads(out)["folds"] == 2
     processes.worker(kills=[30, processes.scheduler.pid])
     one = real(tmp_path, *CV, "--cluster", processes.ready(2), "--quiet")
-    out, err = one.communicate(timeout=60)
+    out, err = one.communicate(timeout=120)
     assert (one.returncode, out) == (6, "")
     assert err.startswith("error: the scheduler at ")
     assert len(err.splitlines()) == 1
@@ -354,7 +355,7 @@ def test_dask_says_nothing(linclass, planted, processes, tmp_path):
 def test_dask_says_nothing_of_processes_of_our_own(linclass, planted, tmp_path):
     for command in (("train", "--data", "planted"), ("doctor",)):
         one = real(tmp_path, *command, "--cluster", "local:2", "--quiet", "--json")
-        out, err = one.communicate(timeout=60)
+        out, err = one.communicate(timeout=120)
         assert (one.returncode, err) == (0, "")
         assert json.loads(out)
 
@@ -374,8 +375,8 @@ def test_an_interrupt(linclass, planted, processes, tmp_path, local):
         err += line
     os.killpg(one.pid, signal.SIGINT)
     began = time.monotonic()
-    err += one.communicate(timeout=30)[1]
+    err += one.communicate(timeout=120)[1]
     assert one.returncode == 130
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
     assert "interrupted" in err
     assert "Traceback" not in err
