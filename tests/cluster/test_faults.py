@@ -1,4 +1,7 @@
-"""Workers and schedulers that end in the middle: nothing is lost, and no bit is another."""
+"""Workers and schedulers that end in the middle: nothing is lost, and no bit is another.
+
+What waits for something that does not come depends on clocks, and is tried by ``-m slow_faults``.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,7 @@ def test_a_worker_killed_during_extract(linclass, pictures, processes, blind):
     assert not answer["cached"]
 
 
+@pytest.mark.slow_faults
 def test_new_workers_take_over(linclass, planted, processes):
     mine = linclass(*CV, "--json").json
     dying = processes.worker(blind=True, kills=[9, 0])
@@ -102,6 +106,7 @@ def test_new_workers_take_over(linclass, planted, processes):
     assert model_of(mine) == model_of(theirs)
 
 
+@pytest.mark.slow_faults
 def test_no_worker_is_left(linclass, planted, processes, monkeypatch):
     monkeypatch.setattr(work, "ALONE", 1.0)
     processes.worker(kills=[9, 0])
@@ -111,6 +116,7 @@ def test_no_worker_is_left(linclass, planted, processes, monkeypatch):
     assert "same command goes on" in failed.error
 
 
+@pytest.mark.slow_faults
 def test_work_that_ends_every_worker(linclass, planted, processes):
     def follow():
         for _ in range(4):
@@ -186,6 +192,7 @@ def test_a_worker_that_is_not_like_us(linclass, planted, processes, spoilt, word
     assert "all is well" not in looked.out
 
 
+@pytest.mark.slow_faults
 def test_a_worker_that_comes_later_and_is_not_like_us(linclass, planted, processes):
     dying = processes.worker(kills=[9, 0])
     where = processes.ready(1)
@@ -202,6 +209,7 @@ def test_a_worker_that_comes_later_and_is_not_like_us(linclass, planted, process
     assert "a worker has linclass 9.9.9" in failed.error
 
 
+@pytest.mark.slow_faults
 def test_nobody_is_there(linclass, planted, processes, monkeypatch):
     monkeypatch.setattr(connection, "SECONDS", 6.0)
     failed = linclass(*CV, "--cluster", processes.ready(0))
@@ -270,6 +278,7 @@ def test_progress_is_the_same(linclass, planted, four):
     assert theirs.out.splitlines()[1:-3] == mine.out.splitlines()[1:-3]
 
 
+@pytest.mark.slow_faults
 def test_a_worker_that_comes_later_and_sees_no_file_of_ours(linclass, planted, pictures, processes):
     mine, values = linclass(*CV, "--json").json, Path(linclass(*EXTRACT, "--json").json["path"])
     content = values.read_bytes()
@@ -307,6 +316,7 @@ def test_a_dataset_that_is_made_anew_under_its_name(linclass, pictures, processe
     assert theirs.read_bytes() == content
 
 
+@pytest.mark.slow_faults
 def test_something_else_answers(linclass, planted, processes, monkeypatch):
     monkeypatch.setattr(connection, "SECONDS", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -320,6 +330,7 @@ def test_something_else_answers(linclass, planted, processes, monkeypatch):
     assert (failed.code, "is no scheduler" in failed.error) == (6, True)
 
 
+@pytest.mark.slow_faults
 def test_a_worker_that_is_stuck(linclass, planted, processes, monkeypatch):
     monkeypatch.setattr(asking, "ANSWER", 5.0)
     stuck = processes.worker()
@@ -337,6 +348,7 @@ def real(cwd: Path, *command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(whole, stdout=pipe, stderr=pipe, text=True, cwd=cwd, start_new_session=True)
 
 
+@pytest.mark.slow_faults
 def test_dask_says_nothing(linclass, planted, processes, tmp_path):
     processes.worker(blind=True)
     processes.worker(blind=True, kills=[30, 0])
@@ -352,6 +364,7 @@ def test_dask_says_nothing(linclass, planted, processes, tmp_path):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow_faults
 def test_dask_says_nothing_of_processes_of_our_own(linclass, planted, tmp_path):
     for command in (("train", "--data", "planted"), ("doctor",)):
         one = real(tmp_path, *command, "--cluster", "local:2", "--quiet", "--json")
@@ -360,6 +373,7 @@ def test_dask_says_nothing_of_processes_of_our_own(linclass, planted, tmp_path):
         assert json.loads(out)
 
 
+@pytest.mark.slow_faults
 @pytest.mark.parametrize("local", [True, False])
 def test_an_interrupt(linclass, planted, processes, tmp_path, local):
     """Ctrl-C is for all processes of the terminal's group: those of a local cluster leave it to us."""
