@@ -8,7 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,19 @@ class Processes:
         one = self._start(*how, self.address, *options, "--local-directory", str(self.folder))
         self.workers.append(one)
         return one
+
+    @contextmanager
+    def replaced(self, dying: subprocess.Popen[bytes], **spoilt: Any) -> Iterator[None]:
+        """Another worker comes when this one has ended, in the middle of the block."""
+
+        def follow() -> None:
+            dying.wait()
+            self.worker(**spoilt)
+
+        after = threading.Thread(target=follow)
+        after.start()
+        yield
+        after.join()
 
     def ready(self, workers: int) -> str:
         """The address, once so many workers are there."""

@@ -95,14 +95,8 @@ def test_new_workers_take_over(linclass, planted, processes):
     dying = processes.worker(blind=True, kills=[9, 0])
     where = processes.ready(1)
 
-    def follow():
-        dying.wait()
-        processes.worker(blind=True)
-
-    after = threading.Thread(target=follow)
-    after.start()
-    theirs = linclass(*CV, "--cluster", where, "--json").json
-    after.join()
+    with processes.replaced(dying, blind=True):
+        theirs = linclass(*CV, "--cluster", where, "--json").json
     assert model_of(mine) == model_of(theirs)
 
 
@@ -197,14 +191,8 @@ def test_a_worker_that_comes_later_and_is_not_like_us(linclass, planted, process
     dying = processes.worker(kills=[9, 0])
     where = processes.ready(1)
 
-    def follow():
-        dying.wait()
-        processes.worker(version="9.9.9")
-
-    after = threading.Thread(target=follow)
-    after.start()
-    failed = linclass(*CV, "--cluster", where)
-    after.join()
+    with processes.replaced(dying, version="9.9.9"):
+        failed = linclass(*CV, "--cluster", where)
     assert failed.code == 6
     assert "a worker has linclass 9.9.9" in failed.error
 
@@ -285,14 +273,8 @@ def test_a_worker_that_comes_later_and_sees_no_file_of_ours(linclass, planted, p
     dying = processes.worker(kills=[25, 0])
     where = processes.ready(1)
 
-    def follow():
-        dying.wait()
-        processes.worker(blind=True)
-
-    after = threading.Thread(target=follow)
-    after.start()
-    theirs = linclass(*CV, "--cluster", where, "--json").json
-    after.join()
+    with processes.replaced(dying, blind=True):
+        theirs = linclass(*CV, "--cluster", where, "--json").json
     assert model_of(mine) == model_of(theirs)
     record = json.loads((Path(theirs["path"]) / "run.json").read_text())
     assert record["environment"]["cluster"]["cache"] == "sent"

@@ -18,6 +18,7 @@ from linclass_cli.learn.nested import nested_cross_validate
 from linclass_cli.settings import resolve
 from linclass_cli.store import Features, load_features, write_features
 from linclass_cli.threads import use_threads
+from tests.learn.outcomes import assert_equal, outcome
 
 N, D, K = 8200, 19, 3
 
@@ -40,15 +41,6 @@ def write(folder, dtype: str = "float32", n: int = N, d: int = D, k: int = K) ->
     return load_features(path, meta)
 
 
-def outcome(start, features: Features, config):
-    steps = start(features, ("a", "b", "c"), config)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 @pytest.fixture
 def assert_same(tmp_path, four):
     """``assert_same(train, "float32", shared=False, model__loss="ridge")``."""
@@ -67,13 +59,7 @@ def assert_same(tmp_path, four):
                 X = SpreadRows(features.train.X, features, cluster, shared=False)
                 spread = replace(spread, train=replace(spread.train, X=X))
             theirs = outcome(start, spread, config)
-        for name in ("weight", "bias", "mean", "factor"):
-            assert np.array_equal(getattr(mine.model, name), getattr(theirs.model, name)), name
-        assert mine.model.temperature == theirs.model.temperature
-        assert {**mine.metrics, "seconds": 0} == {**theirs.metrics, "seconds": 0}
-        assert [{**step, "seconds": 0} for step in mine.history] == [
-            {**step, "seconds": 0} for step in theirs.history
-        ]
+        assert_equal(mine, theirs)
 
     return assert_same
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from linclass_cli import on_disk
-from linclass_cli.config import Config
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
 from linclass_cli.on_disk import OnDisk
 from linclass_cli.settings import resolve
 from linclass_cli.store import Block, Features
+from tests.learn.outcomes import assert_equal, outcome
 
 N, D, K = 1500, 19, 3
 
@@ -34,15 +34,6 @@ def make_features(folder: Path, dtype: str) -> tuple[Features, Features]:
     return Features(*blocks, "k" * 64, {}, folder), Features(*stored, "k" * 64, {}, folder)
 
 
-def outcome(start, features: Features, config: Config):
-    steps = start(features, ("a", "b", "c"), config)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 @pytest.fixture
 def assert_same(tmp_path, monkeypatch):
     """``assert_same(train, "float32", model__loss="ridge")``: in memory and in pieces from the disk."""
@@ -53,13 +44,7 @@ def assert_same(tmp_path, monkeypatch):
         given = {key.replace("__", "."): (key, value) for key, value in settings.items()}
         config = resolve(given, environment={}, folder=tmp_path).config
         mine, theirs = (outcome(start, features, config) for features in make_features(tmp_path, dtype))
-        for name in ("weight", "bias", "mean", "factor"):
-            assert np.array_equal(getattr(mine.model, name), getattr(theirs.model, name)), name
-        assert mine.model.temperature == theirs.model.temperature
-        assert {**mine.metrics, "seconds": 0} == {**theirs.metrics, "seconds": 0}
-        assert [{**step, "seconds": 0} for step in mine.history] == [
-            {**step, "seconds": 0} for step in theirs.history
-        ]
+        assert_equal(mine, theirs)
 
     return assert_same
 
