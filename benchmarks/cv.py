@@ -37,7 +37,8 @@ def linclass(
     folder: str, loss: str, l2: list[float], solver: str = "auto", gap: float | None = None
 ) -> Prepared:
     """`linclass_cli.learn.crossval.cross_validate` at its defaults, the refit included."""
-    from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig
+    from linclass_cli.config import Config
+    from linclass_cli.config_sections import CvConfig, ModelConfig, SolverConfig
     from linclass_cli.learn.crossval import Cell, cross_validate
 
     data = load(folder)

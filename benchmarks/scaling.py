@@ -73,7 +73,8 @@ def _fit(data: Data, k: int, _: int) -> Any:
 
 def _cv(data: Data, k: int, problems: int) -> Any:
     from benchmarks import ours
-    from linclass_cli.config import Config, CvConfig, ModelConfig
+    from linclass_cli.config import Config
+    from linclass_cli.config_sections import CvConfig, ModelConfig
     from linclass_cli.learn.crossval import cross_validate
 
     count = max(1, problems // FOLDS)

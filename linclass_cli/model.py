@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from linclass_cli import safetensors
-from linclass_cli.config import LossName
+from linclass_cli.config_sections import LossName
 from linclass_cli.errors import IntegrityError
 from linclass_cli.visible import is_name
 

@@ -104,7 +104,8 @@ def _record(
     from linclass_cli.class_weights import load_weighting
     from linclass_cli.cluster import use_cluster
     from linclass_cli.environment import environment
-    from linclass_cli.extract import obtain_features, plan_features
+    from linclass_cli.extract import obtain_features
+    from linclass_cli.feature_plan import plan_features
     from linclass_cli.groups import load_groups
     from linclass_cli.learn.footprint import require_fit
     from linclass_cli.learn.journal import Recalled

@@ -12,8 +12,10 @@ import numpy as np
 from linclass_cli.config import Config, config_of, leaves
 from linclass_cli.data.manifest import DatasetInfo, describe_dataset
 from linclass_cli.errors import InputError, LinclassError
-from linclass_cli.extract import BATCH, Advance, Plan, obtain_features, plan_features, silent
+from linclass_cli.extract import obtain_features, silent
+from linclass_cli.feature_plan import Plan, plan_features
 from linclass_cli.features import Extractor, learns, make_extractor, with_learned
+from linclass_cli.filling import BATCH, Advance
 from linclass_cli.halves import as_stored
 from linclass_cli.jit import kernel
 from linclass_cli.learn.tiles import copied_rows

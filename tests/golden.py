@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from linclass_cli.config import (
-    Config,
+from linclass_cli.config import Config
+from linclass_cli.config_sections import (
     CvConfig,
     DataConfig,
     FeatureConfig,

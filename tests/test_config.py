@@ -7,7 +7,8 @@ import tomllib
 
 import pytest
 
-from linclass_cli.config import Config, FeatureConfig, SolverConfig, leaves, parse_strengths
+from linclass_cli.config import Config, leaves
+from linclass_cli.config_sections import FeatureConfig, SolverConfig, parse_strengths
 from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import MissingError, SettingsError
 from linclass_cli.features import FEATURES

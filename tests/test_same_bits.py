@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from linclass_cli.config import Config, CvConfig, DataConfig, FeatureConfig, ModelConfig, SolverConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import CvConfig, DataConfig, FeatureConfig, ModelConfig, SolverConfig
 from linclass_cli.recording import cross_validate, train
 
 EVERY = FeatureConfig(

@@ -10,7 +10,8 @@ import typer
 
 from linclass_cli.commands.fitting import run_cv, run_train
 from linclass_cli.commands.session import Session, command
-from linclass_cli.config import Config, DataConfig, LossName
+from linclass_cli.config import Config
+from linclass_cli.config_sections import DataConfig, LossName
 from linclass_cli.recording import Saved
 from linclass_cli.show.compiling import compiling_shown
 from linclass_cli.show.progress import progress
@@ -57,7 +58,8 @@ def _with_loss(config: Config, loss: LossName) -> Config:
 
 
 def _extract(session: Session, config: Config) -> dict[str, Any]:
-    from linclass_cli.extract import extract, plan_features
+    from linclass_cli.extract import extract
+    from linclass_cli.feature_plan import plan_features
     from linclass_cli.threads import use_threads
 
     plan = plan_features(config)

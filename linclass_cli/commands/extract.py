@@ -30,7 +30,7 @@ def add(app: typer.Typer) -> None:
         """
         from linclass_cli.cluster import use_cluster
         from linclass_cli.extract import extract as fill_store
-        from linclass_cli.extract import plan_features
+        from linclass_cli.feature_plan import plan_features
         from linclass_cli.threads import use_threads
 
         config = session.config

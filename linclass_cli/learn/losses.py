@@ -12,7 +12,7 @@ The loss of finite scores is never NaN. It is infinite only where a difference o
 
 A new loss is one function here, one entry in ``LOSSES``, one branch in ``loss_rows`` (Numba cannot cache
 kernels that are handed to kernels, so the choice is a number), its second derivative in `curvature` and its
-name in ``config.LossName``.
+name in ``config_sections.LossName``.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from typing import Any
 
 from linclass_cli.config import Config, config_of
 from linclass_cli.errors import InputError, IntegrityError, LinclassError
-from linclass_cli.extract import Plan, extract, plan_features
+from linclass_cli.extract import extract
 from linclass_cli.feature_header import describe_feature, stored_dtype
+from linclass_cli.feature_plan import Plan, plan_features
 from linclass_cli.mending.plan import Act, Wish
 from linclass_cli.store import feature_path, open_features, read_header
 from linclass_cli.threads import use_threads

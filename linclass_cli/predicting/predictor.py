@@ -11,7 +11,7 @@ import numpy as np
 from linclass_cli.data.pictures import Frame
 from linclass_cli.errors import InputError
 from linclass_cli.evaluation import has_probabilities
-from linclass_cli.extract import plan_features
+from linclass_cli.feature_plan import plan_features
 from linclass_cli.features import Extractor, with_learned
 from linclass_cli.learn.metrics import log_probabilities
 from linclass_cli.model import Model

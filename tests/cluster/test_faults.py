@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linclass_cli import extract
+from linclass_cli import filling
 from linclass_cli.cluster import asking, connection, work
 
 CV = ("cv", "--data", "planted", "--folds", "2", "--l2", "1e-2,1e-1")
@@ -39,7 +39,7 @@ def planted(linclass):
 @pytest.fixture
 def pictures(linclass, monkeypatch):
     """Small pictures, in twenty batches."""
-    monkeypatch.setattr(extract, "BATCH", 50)
+    monkeypatch.setattr(filling, "BATCH", 50)
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (1000, 8, 8, 3)).astype(np.uint8)
     np.savez(

@@ -131,9 +131,9 @@ def test_a_folder_that_cannot_be_written(linclass, monkeypatch):
 
 
 def test_a_bug_keeps_its_traceback(linclass, monkeypatch):
-    from linclass_cli import extract
+    from linclass_cli import feature_plan
 
-    monkeypatch.setattr(extract, "plan_features", lambda config: 1 / 0)
+    monkeypatch.setattr(feature_plan, "plan_features", lambda config: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         linclass("extract", *FAST)
 

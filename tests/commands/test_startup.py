@@ -17,6 +17,7 @@ RUNNING = {
     "linclass_cli.settings",
     "linclass_cli.runs",
     "linclass_cli.extract",
+    "linclass_cli.feature_plan",
     "linclass_cli.store",
     "tomllib",
 }

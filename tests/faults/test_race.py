@@ -74,7 +74,7 @@ def test_sixteen_extract_train_and_clean(tmp_path, whole, locks):
         (*train, "--name", "mine"),
         *[("cache", "clean", "--yes", "--json")] * 4,
     ]
-    slow = "from linclass_cli import extract\nextract.write_features = note(extract.write_features)"
+    slow = "from linclass_cli import filling\nfilling.write_features = note(filling.write_features)"
     results = together(tmp_path, commands, f"{LOCKS[locks]}{slow}")
     made = [path for path in (tmp_path / "cache/features").iterdir() if not path.name.startswith(".")]
     assert {path.name: path.read_bytes() for path in made} == {made[0].name: whole[made[0].name]}
@@ -106,7 +106,7 @@ def test_sixteen_of_which_some_are_killed(tmp_path, whole, locks, seed):
         ("extract", *FEATURE, "--force"),
         ("cache", "clean", "--yes"),
     ] * 4
-    often = "from linclass_cli import extract, partial\npartial.SECONDS = 0\nextract.BATCH = 200\n"
+    often = "from linclass_cli import filling, partial\npartial.SECONDS = 0\nfilling.BATCH = 200\n"
     chosen = rng.sample(range(16), 8)
     kills = [(rng.uniform(0, 0.2), number) for number in chosen]
     results = crowd(tmp_path, commands, LOCKS[locks] + often, kills)

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linclass_cli import extract as stage
-from linclass_cli import partial
+from linclass_cli import filling, partial
 from linclass_cli.cleaning import find_rubbish, remove_rubbish
 from linclass_cli.errors import InputError
-from linclass_cli.extract import extract, plan_features, silent
+from linclass_cli.extract import extract, silent
+from linclass_cli.feature_plan import plan_features
 from linclass_cli.features import make_extractor
 from linclass_cli.locks import holding, lock_path
 from linclass_cli.partial import blocks, partial_folder
@@ -32,9 +32,9 @@ ROWS = 1800 + 348
 BATCH = 200
 FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 OFTEN = f"""
-from linclass_cli import extract, partial
+from linclass_cli import filling, partial
 partial.SECONDS = partial.SHARE = 0.0
-extract.BATCH = {BATCH}
+filling.BATCH = {BATCH}
 """
 
 
@@ -62,7 +62,7 @@ class Counting:
 def often(monkeypatch):
     monkeypatch.setattr(partial, "SECONDS", 0.0)
     monkeypatch.setattr(partial, "SHARE", 0.0)
-    monkeypatch.setattr(stage, "BATCH", BATCH)
+    monkeypatch.setattr(filling, "BATCH", BATCH)
 
 
 @dataclass
@@ -239,7 +239,7 @@ def test_blocks_of_other_features_are_not_believed(cache):
     X = np.zeros((1800, 36), np.float32)
     folder = partial_folder(cache.features)
     plan = cache.plan()
-    key = stage._key_of_values(plan, plan.extractor)
+    key = filling._key_of_values(plan, plan.extractor)
     assert partial.Partial(folder, lambda: "0" * 64).take("train", X) == [(0, 1800)]
     assert partial.Partial(folder, lambda: key).take("train", X) != [(0, 1800)]
 
@@ -250,9 +250,9 @@ def test_the_key_of_values_follows_the_dictionary_and_the_processor(cache, monke
     rng = np.random.default_rng(0)
     for _ in range(2):
         learned = patches.fit(rng.integers(0, 256, (30, 32, 32, 1), np.uint8))
-        keys.add(stage._key_of_values(plan, learned))
+        keys.add(filling._key_of_values(plan, learned))
     monkeypatch.setattr("linclass_cli.environment.processor", lambda: "another")
-    keys.add(stage._key_of_values(plan, learned))
+    keys.add(filling._key_of_values(plan, learned))
     assert len(keys) == 3
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linclass_cli.config import Config, FeatureConfig, ModelConfig, SolverConfig, SplitConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import FeatureConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.errors import InputError, SettingsError
 from linclass_cli.features import (
     FEATURES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from linclass_cli.config import FeatureConfig
+from linclass_cli.config_sections import FeatureConfig
 from linclass_cli.errors import InputError, SettingsError
 from linclass_cli.features import describe_extractor, make_extractor
 from linclass_cli.settings import resolve

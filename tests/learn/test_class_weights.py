@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from linclass_cli.class_weights import Weighting
-from linclass_cli.config import CvConfig, ModelConfig
+from linclass_cli.config_sections import CvConfig, ModelConfig
 from linclass_cli.learn.bounds import gap_bound, hinge_lower_bound
 from linclass_cli.learn.cells import Cell
 from linclass_cli.learn.crossval import cross_validate

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import CvConfig, ModelConfig, SolverConfig
 from linclass_cli.errors import InputError
 from linclass_cli.learn import gram
 from linclass_cli.learn.cells import Cell

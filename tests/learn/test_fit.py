@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import CvConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.errors import InputError
 from linclass_cli.learn.cells import Cell, Progress
 from linclass_cli.learn.crossval import choose, cross_validate

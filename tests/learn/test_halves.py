@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import CvConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.learn import folds, tiles
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from linclass_cli.config import LossName
+from linclass_cli.config_sections import LossName
 from linclass_cli.learn.losses import LOSS_NUMBER, LOSSES, count_correct, exp_rows, log_of, loss_rows
 from tests import naive
 

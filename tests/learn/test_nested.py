@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from linclass_cli.config import CvConfig, SplitConfig
+from linclass_cli.config_sections import CvConfig, SplitConfig
 from linclass_cli.errors import InputError
 from linclass_cli.learn.cells import Cell
 from linclass_cli.learn.crossval import choose, cross_validate, fold_rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig, SplitConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import CvConfig, ModelConfig, SolverConfig, SplitConfig
 from linclass_cli.learn.crossval import cross_validate
 from linclass_cli.learn.fit import train
 from linclass_cli.learn.objective import Problem, objective

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from linclass_cli.config import SolverName
+from linclass_cli.config_sections import SolverName
 from linclass_cli.errors import InputError
 from linclass_cli.learn import gram
 from linclass_cli.learn.objective import Problem, curvature, objective, times_hessian

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from linclass_cli.config import Config, CvConfig, ModelConfig, SolverConfig
+from linclass_cli.config import Config
+from linclass_cli.config_sections import CvConfig, ModelConfig, SolverConfig
 from linclass_cli.learn import crossval
 from linclass_cli.learn.metrics import log_loss, log_probabilities
 from linclass_cli.learn.splits import assign_folds
