@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,13 @@ def cifar_archive() -> Path:
     if not archive.is_file():
         pytest.skip(f"no {archive}")
     return archive
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """Before processes share the tests: they would compile the same kernels, each for itself."""
+    if os.environ.get("NUMBA_DISABLE_JIT") != "1":
+        subprocess.run([sys.executable, "-m", "linclass_cli", "warmup", "--quiet"], check=True)
 
 
 def pytest_runtest_logreport(report):

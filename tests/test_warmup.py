@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.tiers import slow
+
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 
 FAST = ["--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2"]
@@ -99,6 +101,7 @@ def warm(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     return folder, json.loads(result.stdout)
 
 
+@slow
 def test_the_first_warmup_compiles_everything(warm):
     folder, answer = warm
     assert set(answer) == {"compiled", "cached", "seconds", "path"}
@@ -108,6 +111,7 @@ def test_the_first_warmup_compiles_everything(warm):
     assert len(list(path.iterdir())) == answer["compiled"]
 
 
+@slow
 def test_afterwards_no_command_compiles(warm):
     folder, _ = warm
     result = run(folder, "-c", AFTERWARDS, json.dumps(commands()))
@@ -116,6 +120,7 @@ def test_afterwards_no_command_compiles(warm):
     assert again["compiled"] == 0
 
 
+@slow
 def test_the_second_warmup_finds_everything(warm):
     folder, answer = warm
     result = run(folder, "-m", "linclass_cli", "warmup", "--quiet")
@@ -124,6 +129,7 @@ def test_the_second_warmup_finds_everything(warm):
     assert answer["path"] in result.stdout
 
 
+@slow
 def test_a_cold_run_says_so_and_comes_to_the_same_result(warm, tmp_path):
     folder, _ = warm
     settings = ("--data", "textures", "--feature", "pixels", "--loss", "ridge", "--name", "same")

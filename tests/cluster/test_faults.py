@@ -20,6 +20,7 @@ import pytest
 
 from linclass_cli import filling
 from linclass_cli.cluster import asking, connection, work
+from tests.tiers import few
 
 CV = ("cv", "--data", "planted", "--folds", "2", "--l2", "1e-2,1e-1")
 EXTRACT = ("extract", "--data", "pictures", "--feature", "pixels")
@@ -56,7 +57,7 @@ def model_of(answer) -> bytes:
     return (Path(answer["path"]) / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize(("n", "blind"), [(2, True), (40, False), (40, True)])
+@pytest.mark.parametrize(("n", "blind"), few([(40, True), (40, False), (2, True)]))
 def test_a_worker_killed_during_cv(linclass, planted, processes, blind, n):
     mine = linclass(*CV, "--json").json
     processes.worker(blind=blind)

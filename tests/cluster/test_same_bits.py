@@ -19,6 +19,7 @@ from linclass_cli.settings import resolve
 from linclass_cli.store import Features, load_features, write_features
 from linclass_cli.threads import use_threads
 from tests.learn.outcomes import assert_equal, outcome
+from tests.tiers import few, slow
 
 N, D, K = 8200, 19, 3
 
@@ -66,15 +67,18 @@ def assert_same(tmp_path, four):
 
 @pytest.mark.parametrize(
     ("loss", "solver", "dtype", "shared"),
-    [
-        ("softmax", "newton", "float32", True),
-        ("softmax", "newton", "float32", False),
-        ("softmax", "lbfgs", "float16", False),
-        ("softmax", "sgd", "float32", True),
-        ("hinge", "smoothed", "float32", True),
-        ("ridge", "closed", "float32", True),
-        ("ridge", "closed", "float16", False),
-    ],
+    few(
+        [
+            ("softmax", "newton", "float32", True),
+            ("softmax", "newton", "float32", False),
+            ("ridge", "closed", "float16", False),
+            ("ridge", "closed", "float32", True),
+            ("softmax", "lbfgs", "float16", False),
+            ("softmax", "sgd", "float32", True),
+            ("hinge", "smoothed", "float32", True),
+        ],
+        3,
+    ),
 )
 def test_train(assert_same, loss, solver, dtype, shared):
     limits = {"sgd": {"solver__epochs": 2}, "lbfgs": {"solver__max_iterations": 15}}
@@ -84,21 +88,25 @@ def test_train(assert_same, loss, solver, dtype, shared):
 
 @pytest.mark.parametrize(
     ("settings", "shared"),
-    [
-        ({"model__loss": "softmax", "model__calibrate": True}, False),
-        ({"model__loss": "softmax", "model__class_weight": "balanced", "model__scale": "range"}, True),
-        ({"model__loss": "squared-hinge", "solver__name": "lbfgs", "solver__max_iterations": 10}, True),
-        ({"model__loss": "ridge", "model__scale": "none"}, True),
-    ],
+    few(
+        [
+            ({"model__loss": "softmax", "model__calibrate": True}, False),
+            ({"model__loss": "softmax", "model__class_weight": "balanced", "model__scale": "range"}, True),
+            ({"model__loss": "squared-hinge", "solver__name": "lbfgs", "solver__max_iterations": 10}, True),
+            ({"model__loss": "ridge", "model__scale": "none"}, True),
+        ]
+    ),
 )
 def test_cv(assert_same, settings, shared):
     assert_same(cross_validate, shared=shared, cv__folds=2, cv__l2="1e-3,1e-1", **settings)
 
 
+@slow
 def test_nested_cv(assert_same):
     assert_same(nested_cross_validate, cv__folds=2, cv__l2="1e-3,1e-1", model__loss="ridge")
 
 
+@slow
 def test_sums_that_are_joined_by_workers_and_work_that_is_sent_on(assert_same, monkeypatch):
     monkeypatch.setattr(spreading, "FAN", 2)
     monkeypatch.setattr(spreading, "BROADCAST", 1)
@@ -106,6 +114,7 @@ def test_sums_that_are_joined_by_workers_and_work_that_is_sent_on(assert_same, m
     assert_same(cross_validate, cv__folds=2, cv__l2="1e-1", solver__max_iterations=1)
 
 
+@slow
 def test_samples_of_few_rows_are_spread_too(assert_same, monkeypatch):
     newton = import_module("linclass_cli.learn.solvers.newton")
     for module in (newton, import_module("linclass_cli.learn.folds")):

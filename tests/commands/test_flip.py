@@ -16,6 +16,7 @@ from linclass_cli.evidence import Evidence
 from linclass_cli.learn.splits import assign_folds
 from linclass_cli.runs import load_model, load_run
 from linclass_cli.scoring import score_run
+from tests.tiers import few
 
 FEATURES = {
     "pixels": (),
@@ -38,7 +39,7 @@ def evidence() -> Evidence:
     return Evidence(load_run(Path("cache"), "mine"), lambda run: score_run("cache", run.id))
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", few(FEATURES))
 def test_from_images_to_everything(linclass, train, feature):
     made = train(feature, *FEATURES[feature], "--val-fraction", "0")
     assert made["test_accuracy"] > (0.3 if feature == "pixels" else 0.6)
@@ -74,7 +75,7 @@ def test_from_images_to_everything(linclass, train, feature):
     assert "flip" in text
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", few(FEATURES))
 def test_figures(linclass, train, feature):
     train(feature, *FEATURES[feature], "--loss", "ridge")
     for kind, has in (("filters", "patches"), ("weights", "pixels"), ("weights", "hog")):

@@ -10,12 +10,14 @@ import pytest
 
 from linclass_cli.config import PRESETS
 from linclass_cli.runs import load_model
+from tests.tiers import slow
 
 SMALL = ("--filters", "8", "--patch-samples", "500", "--rounds", "1")
 LEARNED = ("patches-fast", "patches", "patches-best")
 JOINED = ("--data", "textures", "--feature", "hog+pixels", "--loss", "ridge", "--val-fraction", "0")
 
 
+@slow
 @pytest.mark.parametrize("preset", ["hog-best", *LEARNED])
 def test_a_preset_fits_all_training_images(linclass, preset):
     small = SMALL if preset in LEARNED else ()

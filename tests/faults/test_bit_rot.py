@@ -29,6 +29,7 @@ from tests.faults.rot import additions, cuts, flips, undetected
 from tests.faults.tally import tried
 from tests.test_runs import METRICS, record
 from tests.test_store import META, SIZES, D, fill
+from tests.tiers import slow
 
 HEADER = 8192
 
@@ -44,6 +45,7 @@ def missed(faults, path):
     return undetected(faults, lambda: load_features(path, META), str(path), "linclass extract --force")
 
 
+@slow
 def test_features_every_bit_that_says_something(features):
     content = features.read_bytes()
     telling = [place for place, byte in enumerate(content) if byte]
@@ -168,6 +170,7 @@ IMAGES = np.arange(6 * 12, dtype=np.uint8).reshape(6, 2, 2, 3)
 VECTORS = np.linspace(-1, 1, 6 * 5, dtype=np.float32).reshape(6, 5)
 
 
+@slow
 def test_imported_datasets_every_bit_and_every_length(tmp_path):
     folder = write_own(tmp_path, IMAGES)
     for path in folder.iterdir():

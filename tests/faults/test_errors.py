@@ -13,14 +13,18 @@ from tests.faults.forge import damaged, temporaries, verify
 from tests.faults.server import NO_SPACE
 from tests.faults.tally import tried
 from tests.faults.writers import DISPENSABLE, EVERY_WAY, WRITERS, Writer, check_state, snapshot
+from tests.tiers import few
 
 
 @pytest.mark.parametrize(
     ("writer", "kind"),
-    [
-        *((writer, "error") for writer in WRITERS),
-        *((writer, "full") for writer in WRITERS if writer.name in EVERY_WAY),
-    ],
+    few(
+        [
+            *((writer, "error") for writer in WRITERS),
+            *((writer, "full") for writer in WRITERS if writer.name in EVERY_WAY),
+        ],
+        2,
+    ),
     ids=lambda one: one.name if isinstance(one, Writer) else one,
 )
 def test_an_error_at_every_step(bench: Bench, writer: Writer, kind: str):

@@ -16,6 +16,7 @@ from tests.faults.bench import Bench
 from tests.faults.forge import PACKAGE, Result, damaged, temporaries, verify
 from tests.faults.tally import tried
 from tests.faults.writers import DISPENSABLE, WRITERS, Writer, check_state, snapshot
+from tests.tiers import few
 
 PAGE = 4096
 SIZE = 4 << 20  # bytes of the small disk
@@ -69,7 +70,7 @@ def prepared(bench: Bench, name: str) -> Iterator[tuple[Writer, Path, Path]]:
     shutil.rmtree(done)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few(NAMES))
 def test_a_disk_with_little_room(bench: Bench, disk: Path, name: str):
     with prepared(bench, name) as (writer, base, done):
         free, failures = 0, 0
@@ -91,7 +92,7 @@ def test_a_disk_with_little_room(bench: Bench, disk: Path, name: str):
         tried("full disk, mounted", failures)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few(NAMES))
 def test_a_limit_on_the_size_of_files(bench: Bench, name: str):
     with prepared(bench, name) as (writer, base, done):
         sizes = [0, 1, 100, 1000, 5000, 20_000, 50_000, 200_000]

@@ -21,6 +21,7 @@ from linclass_cli.features import FEATURES
 from linclass_cli.sections import Setting
 from linclass_cli.settings import env_name, resolve
 from linclass_cli.visible import visible
+from tests.tiers import slow
 
 KEYS = dict(leaves())
 QUIET = {
@@ -120,6 +121,7 @@ def owner(key: str) -> dict[str, str]:
     return next((OWNERS[one] for one in KEYS[key].only_for if one in OWNERS), {})
 
 
+@slow
 @pytest.mark.parametrize("key", KEYS)
 @given(value=VALUES)
 @FEW

@@ -10,6 +10,7 @@ from tests.faults.fuzz.check import Found, check
 from tests.faults.fuzz.corpus import corpus_of
 from tests.faults.fuzz.targets import TARGETS, Target
 from tests.faults.tally import tried
+from tests.tiers import slow
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -27,6 +28,7 @@ def test_inputs_that_are_kept(name):
     assert kept
 
 
+@slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_new_inputs(name):
     target, tally = TARGETS[name](), {True: 0, False: 0}

@@ -34,6 +34,7 @@ from linclass_cli.show.report import make_report
 from linclass_cli.store import open_features
 from tests.commands.conftest import Result
 from tests.faults.children import run as process
+from tests.tiers import slow
 
 FAST = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 RUNS = {"train": "run1", "cv": "run2"}
@@ -120,6 +121,7 @@ def show(cache: Path, name: str, figures: bool = True) -> None:
                 drawing.draw()
 
 
+@slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_record_with_any_value_in_any_place(cache, kind):
     name = RUNS[kind]
@@ -136,6 +138,7 @@ def test_a_record_with_any_value_in_any_place(cache, kind):
     show(cache, name)
 
 
+@slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_history_with_any_value_in_any_place(cache, kind):
     name = RUNS[kind]
@@ -361,6 +364,7 @@ def features(cache) -> Path:
     return path
 
 
+@slow
 def test_a_feature_file_with_any_value_in_any_place(features):
     content = features.read_bytes()
     header = header_of(content)

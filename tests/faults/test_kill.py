@@ -12,6 +12,7 @@ from tests.faults.bench import Bench
 from tests.faults.forge import damaged, temporaries, verify
 from tests.faults.tally import tried
 from tests.faults.writers import WRITERS, Writer, check_state, snapshot
+from tests.tiers import few
 
 KILLED = -9
 
@@ -26,7 +27,7 @@ def what_is_left(folder: Path) -> frozenset[object]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
+@pytest.mark.parametrize("writer", few(WRITERS, 2), ids=lambda writer: writer.name)
 def test_killed_at_every_step(bench: Bench, writer: Writer):
     base = bench.copy()
     writer.prepare(base)

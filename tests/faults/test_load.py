@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.faults.children import PACKAGE
+from tests.tiers import slow, slow_faults
 
 FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2", "--quiet")
 MB = 1000  # kB
@@ -92,7 +93,7 @@ def assert_steady(halves: list[dict[str, Any]], memory: int = 4 * MB) -> None:
     assert second["seconds"] <= 2.5 * first["seconds"] + 0.5  # others work on the machine, too
 
 
-@pytest.mark.parametrize("n", [200, pytest.param(1000, marks=pytest.mark.slow_faults)])
+@pytest.mark.parametrize("n", [pytest.param(200, marks=slow), pytest.param(1000, marks=slow_faults)])
 def test_predict_again_and_again(tmp_path, n):
     script = f"""
 linclass("train", "--loss", "ridge", "--name", "r", *{FEATURE})
@@ -102,7 +103,7 @@ tell(list(halves({n}, lambda i: linclass("predict", "r", "photos"))))
     assert_steady(load(tmp_path, script))
 
 
-@pytest.mark.slow_faults
+@slow_faults
 def test_a_thousand_processes_that_predict(tmp_path):
     script = f"""
 import subprocess
@@ -120,7 +121,7 @@ tell([found, there, files()])
     assert after == before
 
 
-@pytest.mark.parametrize("n", [40, pytest.param(100, marks=pytest.mark.slow_faults)])
+@pytest.mark.parametrize("n", [pytest.param(40, marks=slow), pytest.param(100, marks=slow_faults)])
 def test_many_runs(tmp_path, n):
     """Of trainings one after the other, the last is as the first; a list takes time by the run."""
     script = f"""
@@ -136,7 +137,7 @@ tell([trained, listed, len(os.listdir("cache/runs"))])
     assert listed[1]["seconds"] / 5 < 2 + 0.05 * n  # 3 ms a run were measured
 
 
-@pytest.mark.parametrize("n", [2000, pytest.param(10_000, marks=pytest.mark.slow_faults)])
+@pytest.mark.parametrize("n", [pytest.param(2000, marks=slow), pytest.param(10_000, marks=slow_faults)])
 def test_many_files_in_a_folder(tmp_path, n):
     """Predicted and imported: memory is that of a batch, whatever their number."""
     script = f"""
@@ -157,7 +158,7 @@ tell([predicted, rows, before, imported])
     assert imported[1]["peak"] - before["peak"] <= 20 * MB + 3 * n
 
 
-@pytest.mark.parametrize("n", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow_faults)])
+@pytest.mark.parametrize("n", [pytest.param(100_000, marks=slow), pytest.param(1_000_000, marks=slow_faults)])
 def test_many_rows_of_features(tmp_path, n):
     script = f"""
 y = rng.integers(0, 3, {n})

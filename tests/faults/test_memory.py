@@ -23,6 +23,7 @@ from linclass_cli.settings import resolve
 from linclass_cli.store import load_features, write_features
 from tests.faults.children import run
 from tests.faults.tally import tried
+from tests.tiers import slow
 
 FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 MB = 10**6
@@ -160,6 +161,7 @@ FITS = (
 )
 
 
+@slow
 def test_features_larger_than_memory_give_the_same_bits(large):
     """Under a limit that leaves less than their size: features, models, and what is said of them."""
     made = answers(large, "extract", "--data", "large", mega=560)

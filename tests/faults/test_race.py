@@ -20,6 +20,7 @@ from linclass_cli.locks import holding, is_held, remove_unheld
 from tests.data.conftest import MEMBERS, make_tar
 from tests.faults.children import LOCKS_THAT_LOCK_NOTHING, NO_LOCKS, crowd, end, run, start
 from tests.faults.tally import tried
+from tests.tiers import few, slow
 
 LOCKS = {"locks": "", "none": NO_LOCKS, "idle": LOCKS_THAT_LOCK_NOTHING}
 FEATURE = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
@@ -65,6 +66,7 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files}
 
 
+@slow
 @pytest.mark.parametrize("locks", LOCKS)
 def test_sixteen_extract_train_and_clean(tmp_path, whole, locks):
     train = ("train", *FEATURE, "--loss", "ridge", "--json")
@@ -125,6 +127,7 @@ def test_sixteen_of_which_some_are_killed(tmp_path, whole, locks, seed):
     tried("kill -9 of one of many at the same cache", len(kills))
 
 
+@slow
 @pytest.mark.parametrize("locks", ["locks", "idle"])
 def test_eight_download_the_same(tmp_path, locks):
     """From an archive on the disk; a dataset of a few bytes stands in for a known one."""
@@ -149,7 +152,7 @@ fetch.unpack_tar = note(fetch.unpack_tar)
         assert sorted(json.loads(out)["cached"] for _, out, _ in results) == [False] + [True] * 7
 
 
-@pytest.mark.parametrize("locks", ["locks", "none"])
+@pytest.mark.parametrize("locks", few(["locks", "none"]))
 def test_eight_import_the_same(tmp_path, locks):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "points.npz", X=rng.normal(size=(60, 4)), y=np.arange(60) % 3)

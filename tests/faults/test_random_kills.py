@@ -16,6 +16,7 @@ from tests.faults.bench import Bench
 from tests.faults.children import end, start
 from tests.faults.forge import SETTINGS, temporaries, tree, verify
 from tests.faults.tally import tried
+from tests.tiers import slow
 
 HOG = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 COMMANDS = [
@@ -78,6 +79,7 @@ def kill_some(bench: Bench, kills: int, seed: int) -> None:
         shutil.rmtree(one)
 
 
+@slow
 def test_a_few_kills(bench: Bench):
     kill_some(bench, 10, seed=0)
 

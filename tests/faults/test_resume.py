@@ -22,6 +22,7 @@ from linclass_cli.settings import resolve
 from linclass_cli.signals import FINISHED
 from linclass_cli.unfinished import HISTORY, STATE, Kept, fit_key, kept_journal, unfinished_folder
 from tests.faults.children import run
+from tests.tiers import few
 
 SMALL = {"data.name": "textures", "feature.pixels_per_cell": 16, "feature.cells_per_block": 2}
 SGD = {**SMALL, "solver.name": "sgd", "solver.momentum": 0.5, "solver.epochs": 12, "solver.decay": 0.1}
@@ -147,7 +148,7 @@ def test_stopped_again_and_again_it_comes_to_its_end(place, often):
     assert seconds == sorted(seconds)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", few(WAYS))
 def test_cross_validation_goes_on_to_the_same_bits(place, often, monkeypatch, way):
     settings = {**CV, **WAYS[way]}
     count, whole = place.fit(settings, "undisturbed", threads=2)

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.faults.children import end, run, start
+from tests.tiers import few
 
 FAST = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 RIDGE = (*FAST, "--loss", "ridge")
@@ -108,7 +109,7 @@ PHASES = {
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", few(PHASES, 2))
 def test_a_signal_in_each_phase(folder, phase, number):
     arguments, place, kept = PHASES[phase]
     before = left(folder)

@@ -25,6 +25,7 @@ from linclass_cli.learn.scaling import fit_scaling
 from linclass_cli.learn.solvers import SOLVERS
 from tests.learn.conftest import blobs, plain_part
 from tests.learn.test_fit import features_of, run
+from tests.tiers import slow
 
 WAYS = (
     *((loss, "newton") for loss in ("softmax", "squared-hinge", "ridge")),
@@ -145,6 +146,7 @@ def test_a_cross_validation_ends_well(case):
     assert_ends_well(cross_validate, case)
 
 
+@slow
 @pytest.mark.parametrize("most_factor", [0, 1000], ids=["diagonal", "factor"])
 @a_few
 @given(cases().filter(lambda case: case.way[1] in ("newton", "smoothed")))

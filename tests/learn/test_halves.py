@@ -25,6 +25,7 @@ from linclass_cli.model import Model
 from linclass_cli.scoring import linear_scores
 from linclass_cli.store import Block, Features
 from tests.learn.test_fit import CLASSES, features, run
+from tests.tiers import few
 
 # Modules that their package calls functions by.
 NEWTON, CLOSED = newton.__module__, closed.__module__
@@ -160,8 +161,11 @@ def held_at_most(start, f: Features, c: Config) -> int:
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="a kernel in Python takes minutes")
 @pytest.mark.parametrize(
     ("start", "loss", "solver", "options"),
-    [(train, *way) for way in WAYS]
-    + [(start, *WAYS[i]) for start in (cross_validate, nested_cross_validate) for i in (0, 4, 6)],
+    few(
+        [(train, *way) for way in WAYS]
+        + [(start, *WAYS[i]) for start in (cross_validate, nested_cross_validate) for i in (0, 4, 6)],
+        2,
+    ),
 )
 def test_no_copy_of_all_features_is_made(start, loss, solver, options, monkeypatch):
     """Not even of the training part: what NumPy holds at once stays far below the features."""

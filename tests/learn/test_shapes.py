@@ -13,6 +13,7 @@ from linclass_cli.learn.objective import Problem, objective
 from linclass_cli.learn.solvers import SOLVERS
 from tests.learn.conftest import blobs, plain_part
 from tests.learn.test_fit import features_of, run
+from tests.tiers import few
 
 LOSSES = ("softmax", "hinge", "squared-hinge", "ridge")
 SHAPES = [
@@ -30,7 +31,7 @@ def solver_of(loss: str) -> SolverConfig:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(("n", "d", "k"), SHAPES)
+@pytest.mark.parametrize(("n", "d", "k"), few(SHAPES, 3))
 def test_train_on_any_shape(loss, n, d, k):
     X, y = blobs(n, d, k)
     c = Config(
@@ -45,7 +46,7 @@ def test_train_on_any_shape(loss, n, d, k):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(("n", "d", "k"), [(60, 1, 2), (50, 100, 3), (300, 5, 100), (60, 3000, 3)])
+@pytest.mark.parametrize(("n", "d", "k"), few([(50, 100, 3), (60, 1, 2), (300, 5, 100), (60, 3000, 3)]))
 def test_cv_on_any_shape(loss, n, d, k):
     X, y = blobs(n, d, k)
     c = Config(solver=solver_of(loss), model=ModelConfig(loss=loss), cv=CvConfig(folds=2, l2=(0.1, 1.0)))
