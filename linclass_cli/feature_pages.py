@@ -35,7 +35,8 @@ def open_pages(
             return OnDisk(path, first, (size,), np.uint8)
         return np.memmap(path, np.uint8, "c", first, (size,))
     except ValueError:
-        raise damaged(path, "the file is empty", meta) from None
+        short = "the file is empty" if count is None else "the file is shorter than its header says"
+        raise damaged(path, short, meta) from None
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}") from error
 

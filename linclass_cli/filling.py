@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from linclass_cli.data.readers import Split
 
 BATCH = 2048  # images between two reports of progress
-_BATCH_BYTES = 64 << 20  # of float32 features, at most, that wait to be stored
+_BATCH_BYTES = 64 << 20  # of float32 features, at most, that wait to be stored, and of their images
 
 Advance = Callable[[int, int], None]
 Notice = Callable[[str], None]
@@ -72,17 +73,19 @@ def fill_with_features(
         done += sizes[part] - sum(stop - start for start, stop in missing)
         if missing and computed == 0 and done > 0:
             notice(f"going on where an extraction stopped: {done:,} of {total:,} images are done")
-        batch = _batch(X)
+        batch = _batch(X, math.prod(plan.info.image_shape))
         wanted = [
             (start, min(start + batch, last))
             for first, last in missing
             for start in range(first, last, batch)
         ]
+        before = done
         for start, stop, values in compute(extractor, part, images[part].images, X.shape[1], wanted):
             X[start:stop] = as_stored(values, X.dtype.name, part, start)
             kept.add(part, X, start, stop)
             done, computed = done + stop - start, computed + stop - start
             advance(done, total)
+        assert done - before == sum(stop - start for start, stop in missing)
 
     def left() -> str:
         rows = f"{kept.rows:,} of {total:,} images are kept; the same command goes on from there"
@@ -120,9 +123,10 @@ def _compute_here(
         yield start, stop, some
 
 
-def _batch(X: NewRows) -> int:
-    """Rows of X (n, d) that are computed at a time."""
-    return max(1, min(BATCH, buffer_bytes(4 * X.shape[1], _BATCH_BYTES) // (4 * X.shape[1])))
+def _batch(X: NewRows, image: int = 1) -> int:
+    """Rows of X (n, d) that are computed at a time, of images of so many bytes."""
+    row = max(4 * X.shape[1], image)
+    return max(1, min(BATCH, buffer_bytes(row, _BATCH_BYTES) // row))
 
 
 def _key_of_values(plan: Plan, extractor: Extractor) -> str:

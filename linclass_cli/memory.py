@@ -254,7 +254,9 @@ def _llvm() -> Path:
 
 def is_shortage(error: BaseException | None) -> bool:
     """Whether an error, or what it came from, says that there was no memory."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return True
         if isinstance(error, ImportError | OSError | RuntimeError) and any(s in str(error) for s in _SIGNS):

@@ -117,13 +117,14 @@ def _record(
 
     # What files say is looked at before features are extracted.
     plan = plan_features(config)
-    info, d = plan.info, plan.extractor.dim(plan.info.image_shape)
+    info = plan.info
     groups = load_groups(config.split.groups, info.n_train)
     weighting = load_weighting(config.model.class_weight, info.classes)
     files = {"groups": groups and groups.sha256, "class_weights": weighting and weighting.said}
-    require_fit(info, d, config, kind)
+    with use_threads(config.threads):
+        require_fit(info, plan.d, config, kind)
     dtype = config.feature.store_dtype
-    spills = spilling(feature_bytes(info.n_train, d, dtype))
+    spills = spilling(feature_bytes(info.n_train, plan.d, dtype))
     if spills:
         notice(spills + ("; --store-dtype float16 halves them" if dtype == "float32" else ""))
     tracker, unit = _tracker(log, config), "fits" if kind == "cv" else "steps"

@@ -6,7 +6,7 @@ import pydoc
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from linclass_cli.errors import MissingError, ResourceError, how_to_install
 
@@ -17,7 +17,18 @@ except ImportError as error:
         f"--cluster wants the package distributed ({error}): {how_to_install('cluster')}"
     ) from error
 
-__all__ = ["ANSWER", "LOOK_UP", "SECONDS", "TRIES", "ask", "distributed", "versions", "within"]
+__all__ = [
+    "ANSWER",
+    "LOOK_UP",
+    "SECONDS",
+    "TRIES",
+    "Asked",
+    "StillAsked",
+    "ask",
+    "distributed",
+    "versions",
+    "within",
+]
 
 T = TypeVar("T")
 
@@ -27,25 +38,39 @@ LOOK_UP = 1.0  # seconds between two looks at whether everybody is still there
 TRIES = 5  # of the same, where workers are lost during each
 
 
+class Asked(Generic[T]):
+    """A call in a thread of its own, that can be waited for, and left behind."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._found: list[T] = []
+        self._failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, daemon=True, name="linclass-cluster")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._found.append(self._call())
+        except BaseException as error:  # raised again to who waits
+            self._failed.append(error)
+
+    def answer(self, seconds: float) -> T:
+        """What the call gave, or raised. Raises StillAsked where it takes longer."""
+        self._thread.join(seconds)
+        if self._failed:
+            raise self._failed[0]
+        if not self._found:
+            raise StillAsked
+        return self._found[0]
+
+
+class StillAsked(TimeoutError):
+    """There is no answer yet."""
+
+
 def within(seconds: float, call: Callable[[], T]) -> T:
     """``call()``. Raises TimeoutError where it takes longer, and leaves it behind."""
-    found: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            found.append(call())
-        except BaseException as error:  # raised again below
-            failed.append(error)
-
-    aside = threading.Thread(target=run, daemon=True, name="linclass-cluster")
-    aside.start()
-    aside.join(seconds)
-    if failed:
-        raise failed[0]
-    if not found:
-        raise TimeoutError
-    return found[0]
+    return Asked(call).answer(seconds)
 
 
 def ask(client: Any, where: str, function: Callable[..., T], *args: Any) -> dict[str, T]:

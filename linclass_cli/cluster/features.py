@@ -13,13 +13,14 @@ import numpy as np
 from linclass_cli.blocks import Kept, Pass, Rows, Sums, Tree, count_branches, first_rows
 from linclass_cli.cluster import worker
 from linclass_cli.cluster.work import BROADCAST, Cluster, Future, gone
+from linclass_cli.memory import require_given
 from linclass_cli.on_disk import OnDisk, row_bytes
 from linclass_cli.spread import Spread, here
 from linclass_cli.store import Array, Features, read_header
 
 # Branches that one process joins: of more, the sums come in a tree of as many at each place.
 FAN = 8
-_UNEVEN = 4  # pieces for each worker, where they are no power of two
+_UNEVEN = 4  # pieces for each worker at least, where workers are no power of two
 
 
 def spread_features(features: Features, cluster: Cluster) -> Features:
@@ -47,13 +48,14 @@ class Stays:
 
 
 class SpreadRows(Spread):
-    """The training part's rows, cut into ``branches``, one for each worker (blocks.py)."""
+    """The training part's rows, cut into ``branches``, one or a few for each worker (blocks.py)."""
 
     def __init__(self, here: Array | OnDisk, features: Features, cluster: Cluster, shared: bool) -> None:
         self.here, self.cluster = here, cluster
-        self.branches = min(_power_of_two(len(cluster.workers)), count_branches(len(here)))
+        self.branches = min(count_pieces(len(cluster.workers)), count_branches(len(here)))
         self._first = first_rows(len(here), self.branches)
         self._path, self._chunks = str(features.path.resolve()), features.chunks
+        self.shared = shared
         self._held = Stays(self._open if shared else self._send, {})
         self._rows: WeakKeyDictionary[Rows, Stays] = WeakKeyDictionary()
 
@@ -84,7 +86,9 @@ class SpreadRows(Spread):
         try:
             return self.cluster.again(whole)
         except worker.Unseen:  # by a worker that came later
-            self._held, self.cluster.facts["cache"] = Stays(self._send, {}), "sent"
+            if self.shared:
+                self.shared, self.cluster.facts["cache"] = False, "sent"
+                self._held = Stays(self._send, {})
             return self.cluster.again(whole)
 
     def _telling(self, work: Pass) -> Callable[[], Pass | Future]:
@@ -121,7 +125,11 @@ class SpreadRows(Spread):
 
     def _send(self, i: int) -> Future:
         first, stop = self._first[i : i + 2].tolist()
-        return self.cluster.send(worker.Sent(np.array(self.here[first:stop])), self.cluster.home(i))
+        nbytes = (stop - first) * row_bytes(self.here)
+        if isinstance(self.here, OnDisk):
+            held = {"a piece of the rows, on its way to a worker": nbytes}
+            require_given("sending rows to workers", held, ": more workers, or a cache folder that all see")
+        return self.cluster.send(worker.Sent(self.here[first:stop]), self.cluster.home(i))
 
     def _join(self, branches: list[Future], join: np.ufunc) -> Sums:
         while len(branches) > FAN:
@@ -137,7 +145,7 @@ def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _power_of_two(workers: int) -> int:
-    """Pieces for so many workers: a power of two, and evenly shared."""
+def count_pieces(workers: int) -> int:
+    """Pieces for so many workers, a power of two: one for each, or enough of them to be shared evenly."""
     whole = 1 << (workers - 1).bit_length()
     return whole if whole == workers else whole * _UNEVEN

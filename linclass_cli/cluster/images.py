@@ -39,7 +39,7 @@ class Batches:
             running[future] = start, stop
 
         while True:
-            while len(running) < (1 + AHEAD) * self.cluster.threads and (span := next(waiting, None)):
+            while len(running) < (1 + AHEAD) * max(1, self.cluster.threads) and (span := next(waiting, None)):
                 begin(*span)
             if not running:
                 return

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from linclass_cli import __version__
 from linclass_cli.cluster import worker
-from linclass_cli.cluster.asking import ANSWER, LOOK_UP, TRIES, ask, distributed, within
+from linclass_cli.cluster.asking import ANSWER, LOOK_UP, TRIES, Asked, StillAsked, ask, distributed, within
 from linclass_cli.errors import LinclassError, ResourceError
 from linclass_cli.memory import is_shortage
 
@@ -52,10 +52,12 @@ class Cluster:
 
     def ask(self, function: Callable[..., T], *args: Any) -> dict[str, T]:
         """What every worker answers to ``function(*args)``. Raises ResourceError where one does not."""
+        self._be_connected()
         return ask(self.client, self.where, function, *args)
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future:
         """Have ``function(*args)`` (worker.py) done, near to the futures among its arguments."""
+        self._be_connected()
         return self.client.submit(worker.run, __version__, function, *args, pure=False)
 
     def submit_each(self, function: Callable[..., Any], *columns: list[Any]) -> list[Future]:
@@ -63,6 +65,7 @@ class Cluster:
 
         So would one that says that earlier results are no longer wanted: they are kept until now.
         """
+        self._be_connected()
         rows = len(columns[0])
         futures = self.client.map(worker.run, [__version__] * rows, [function] * rows, *columns, pure=False)
         self._latest = list(futures)
@@ -70,6 +73,7 @@ class Cluster:
 
     def send(self, value: Any, at: str | None = None) -> Future:
         """Have a value stay at a worker; without one, at all of them."""
+        self._be_connected()
         try:
             place = {"workers": [at]} if at else {"broadcast": True}
             return self.client.scatter([value], hash=False, **place)[0]
@@ -82,31 +86,42 @@ class Cluster:
         """What the futures come to. Raises what their work raised, ResourceError, or Lost."""
         alone = None
         try:
-            while self._wait(futures, "ALL_COMPLETED"):
-                alone = self._look(alone)
-            return list(self.client.gather(futures))
+            asked = Asked(lambda: list(self.client.gather(futures)))
+            while True:
+                try:
+                    return asked.answer(LOOK_UP)
+                except StillAsked:
+                    alone = self._look(alone)
         except LinclassError:
             raise
         except Exception as error:
-            raise self._told(error) from error
+            told = self._told(error)
+            if told is error:
+                raise
+            raise told from error
 
     def first(self, futures: list[Future]) -> list[Future]:
         """Some of the futures that are done."""
         alone = None
         while True:
-            waiting = self._wait(futures, "FIRST_COMPLETED")
+            waiting = self._waiting(futures)
             if len(waiting) < len(futures):
                 return [one for one in futures if one not in waiting]
             alone = self._look(alone)
 
-    def _wait(self, futures: list[Future], until: str) -> set[Future]:
-        """Those that are not done, after a while."""
+    def _waiting(self, futures: list[Future]) -> set[Future]:
+        """Those that are not done, when one is, or after a while."""
         try:
-            return set(distributed.wait(futures, timeout=LOOK_UP, return_when=until).not_done)
+            return set(distributed.wait(futures, timeout=LOOK_UP, return_when="FIRST_COMPLETED").not_done)
         except (TimeoutError, distributed.TimeoutError):
-            return {one for one in futures if one.status == "pending"}
+            return {one for one in futures if one.status in ("pending", "lost")}
         except distributed.CancelledError:
             return set()
+
+    def _be_connected(self) -> None:
+        """Raise ResourceError where the client has given up: while nothing was asked of it, nobody heard."""
+        if self.client.status in ("closing", "closed"):
+            raise self._without_scheduler()
 
     def _look(self, alone: float | None = None) -> float | None:
         """Raise ResourceError where the scheduler is gone, or has had no worker for long; since when."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from distributed import get_worker
 
 from linclass_cli import __version__
 from linclass_cli.blocks import Kept, Pass, Rows, Sums, Tree, keep_run, sum_run
+from linclass_cli.cluster.asking import distributed
 from linclass_cli.data.manifest import describe_dataset
 from linclass_cli.data.readers import load_dataset
 from linclass_cli.digest import digest as make_digest
@@ -82,13 +83,13 @@ def _limit() -> int:
     Dask pauses, or ends, one that holds more.
     """
     try:
-        return int(get_worker().memory_manager.memory_limit or 0)
+        return int(distributed.get_worker().memory_manager.memory_limit or 0)
     except ValueError:  # asked outside of a worker
         return 0
 
 
 def _threads() -> int:
-    return int(get_worker().state.nthreads)
+    return int(distributed.get_worker().state.nthreads)
 
 
 class Sent:
@@ -111,7 +112,7 @@ def sum_branch(
 ) -> Sums:
     """`blocks.sum_run` of a branch: rows, without their X, that begin with its first one.
 
-    With all threads of the worker: there is a branch for each worker, as each costs the scheduler some time.
+    With all threads of the worker: there are few branches for each worker, as each costs the scheduler time.
     """
     keep_to_threads(_threads())
     return sum_run(replace(rows, X=held.X), starts, work, None if kept is None else kept[1])
@@ -148,7 +149,12 @@ def extract_own(extractor: Extractor, d: int, cache: str, name: str, digest: str
     if not has_dataset(cache, name, digest):
         raise Unseen(name)
     part, rows = at
-    return extract_sent(extractor, d, getattr(_dataset(cache, name, digest), part).images[rows])
+    with _opening:
+        dataset = _dataset(cache, name, digest)
+    return extract_sent(extractor, d, getattr(dataset, part).images[rows])
+
+
+_opening = threading.Lock()  # of many threads that want the same, one reads it
 
 
 @functools.lru_cache(1)

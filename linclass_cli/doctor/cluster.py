@@ -10,10 +10,11 @@ from typing import Any
 
 from linclass_cli import __version__
 from linclass_cli.cluster import worker
-from linclass_cli.cluster.asking import ANSWER, versions, within
+from linclass_cli.cluster.asking import ANSWER, SECONDS, distributed, versions, within
 from linclass_cli.cluster.connection import connected
 from linclass_cli.doctor import Finding
 from linclass_cli.doctor.machine import Looked
+from linclass_cli.errors import ResourceError
 
 # Of these, other versions may give other last bits.
 _DECIDING = ("numpy", "numba", "cpu", "blas")
@@ -41,6 +42,10 @@ def cluster(where: str, cache: Path) -> Looked:
         for name in sorted(found)
     ]
     findings = [finding for one in workers for finding in _looked(one, own, folder)]
+    if latency is None and len(good) == len(found):
+        findings.append(
+            Finding("note", f"no worker was free for {SECONDS:.0f} s: they do other work", "look again later")
+        )
     if not mine:
         findings.append(
             Finding("note", f"{folder} is empty: whether workers see it cannot be told", "look again later")
@@ -79,15 +84,23 @@ def asked(client: Any, names: list[str], function: Callable[..., Any], *args: An
     """What those of the workers answer that do."""
     if not names:
         return {}
-    found = within(ANSWER, lambda: client.run(function, *args, workers=names, on_error="return"))
+    try:
+        found = within(ANSWER, lambda: client.run(function, *args, workers=names, on_error="return"))
+    except (OSError, TimeoutError) as error:
+        raise ResourceError(
+            f"workers have not answered for {ANSWER:.0f} s: is one busy with other work, or stuck?"
+        ) from error
     return {name: answer for name, answer in found.items() if not isinstance(answer, Exception)}
 
 
-def _latency(client: Any) -> float:
-    """Milliseconds from asking a worker for nothing to the answer: the median of some."""
+def _latency(client: Any) -> float | None:
+    """Milliseconds from asking a worker for nothing to the answer, a median; None where all are busy."""
     taken = []
     for _ in range(_CALLS):
         began = time.perf_counter()
-        client.submit(worker.run, __version__, worker.nothing, pure=False).result(timeout=ANSWER)
+        try:
+            client.submit(worker.run, __version__, worker.nothing, pure=False).result(timeout=SECONDS)
+        except (OSError, TimeoutError, distributed.TimeoutError):
+            return None
         taken.append(time.perf_counter() - began)
     return round(1000 * statistics.median(taken), 2)

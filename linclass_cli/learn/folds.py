@@ -76,6 +76,7 @@ class FoldProblems:
         at = np.arange(n) if rows is None else rows
         self.part = Part(X, at, y, self.base, fold_of=fold_of)
         self.folds = int(fold_of.max(initial=0)) + 1
+        self.share = 0.0
         self.order = np.random.default_rng(seed).permutation(n)
 
     def values(self, which: Array, W: Array, b: Array) -> list[Value]:
@@ -98,8 +99,10 @@ class FoldProblems:
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:
         """Keep the curvatures on a share of the rows; their means over each problem's own, (p, k, k)."""
-        sample = np.sort(self.order[: max(1, round(share * self.rows))])
-        self.bent, self.sample = which, self.part.take(sample)
+        if share != self.share:  # else they are where they are wanted
+            sample = np.sort(self.order[: max(1, round(share * self.rows))])
+            self.share, self.sample = share, self.part.take(sample)
+        self.bent = which
         work = self._pass(_bend, _whole_bend, which, W, b)
         (sums, rows), self.Q = keep_blocks(self.sample, work, least=_LEAST_ROWS)
         self.sampled = np.maximum(rows, 1)

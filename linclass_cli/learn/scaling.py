@@ -62,9 +62,9 @@ def _reach_block(X: Array, rows: Array, mean: Array, largest: Array) -> None:
 _KERNELS: dict[str, Callable[..., None]] = {"sum": _sum_block, "square": _square_block, "reach": _reach_block}
 
 
-def _columns(kernel: str, X: AnyRows, rows: Array, *center: Array, join: np.ufunc = np.add) -> Array:
+def _columns(kernel: str, data: Rows, *center: Array, join: np.ufunc = np.add) -> Array:
     """(d,), float64: what the kernel makes of each block of the rows, joined."""
-    return sum_blocks(Rows(X, rows), Pass(_column_block, (kernel, *center), join))[0]
+    return sum_blocks(data, Pass(_column_block, (kernel, *center), join))[0]
 
 
 def _column_block(data: Rows, at: slice, _: None, kernel: str, *center: Array) -> Sums:
@@ -83,7 +83,11 @@ def _column_block(data: Rows, at: slice, _: None, kernel: str, *center: Array) -
 
 def mean_of(X: AnyRows, rows: Array) -> Array:
     """The mean of the given rows of X (n, d), float64 (d,)."""
-    return _columns("sum", X, rows) / len(rows)
+    return _mean(Rows(X, rows))
+
+
+def _mean(data: Rows) -> Array:
+    return _columns("sum", data) / len(data.rows)
 
 
 def fit_scaling(kind: str, X: AnyRows, rows: Array) -> Scaling:
@@ -97,14 +101,15 @@ def fit_scaling(kind: str, X: AnyRows, rows: Array) -> Scaling:
     d = X.shape[1]
     if kind == "none":
         return Scaling(np.zeros(d), np.ones(d))
-    mean = mean_of(X, rows)
+    data = Rows(X, rows)
+    mean = _mean(data)
     if not np.isfinite(mean).all():
         column = int(np.flatnonzero(~np.isfinite(mean))[0])
         raise InputError(f"feature {column} of the training part holds NaN or infinity: it cannot be scaled")
     if kind == "standard":
-        spread = np.sqrt(_columns("square", X, rows, mean) / len(rows))
+        spread = np.sqrt(_columns("square", data, mean) / len(rows))
     else:
-        spread = _columns("reach", X, rows, mean, join=np.maximum)
+        spread = _columns("reach", data, mean, join=np.maximum)
     constant = spread <= np.maximum(1e-12 * np.abs(mean), _SMALLEST)
     return Scaling(mean, 1.0 / np.where(constant, np.maximum(np.abs(mean), 1.0), spread))
 

@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 from linclass_cli import filling
-from linclass_cli.cluster import asking, connection, work
-from tests.tiers import few
+from linclass_cli.cluster import asking, connection, use_cluster, work
+from linclass_cli.errors import ResourceError
+from linclass_cli.memory import is_shortage
+from tests.tiers import few, slow
 
 CV = ("cv", "--data", "planted", "--folds", "2", "--l2", "1e-2,1e-1")
 EXTRACT = ("extract", "--data", "pictures", "--feature", "pixels")
@@ -220,13 +222,50 @@ def test_addresses_that_are_none(linclass, where):
     assert "local:4" in failed.error
 
 
-def test_without_dask(linclass, planted, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    for module in [name for name in sys.modules if name.startswith("linclass_cli.cluster.")]:
-        monkeypatch.delitem(sys.modules, module)
-    failed = linclass(*CV, "--cluster", "local:2")
-    assert failed.code == 4
-    assert "pip install 'linclass[cluster]'" in failed.error
+@pytest.mark.parametrize("command", [CV, EXTRACT, ("doctor",)], ids=lambda command: command[0])
+def test_without_dask(linclass, planted, pictures, command):
+    code = "import sys; sys.modules['distributed'] = None; from linclass_cli.entry import main; main()"
+    failed = subprocess.run(
+        [sys.executable, "-c", code, *command, "--cluster", "local:2"], capture_output=True, text=True
+    )
+    assert failed.returncode == 4
+    assert "pip install 'linclass[cluster]'" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_bug_on_a_worker_is_told_as_it_is(four):
+    with use_cluster(four, print) as cluster, pytest.raises(RuntimeError, match="a bug") as found:
+        cluster.results([cluster.submit(exec, "raise RuntimeError('a bug')")])
+    assert not is_shortage(found.value)
+
+
+def test_a_connection_that_was_given_up_while_nothing_was_asked(four):
+    with use_cluster(four, print) as cluster:
+        cluster.client.close()
+        for ask in (
+            lambda: cluster.submit(abs, 1),
+            lambda: cluster.submit_each(abs, [1]),
+            lambda: cluster.send(1),
+            lambda: cluster.ask(os.getpid),
+        ):
+            with pytest.raises(ResourceError, match="is gone"):
+                ask()
+
+
+@slow
+def test_a_result_that_was_ready_goes_with_the_last_worker(processes, monkeypatch):
+    monkeypatch.setattr(work, "ALONE", 1.0)
+    last = processes.worker()
+    with use_cluster(processes.ready(1), print) as cluster:
+        future = cluster.submit(abs, -1)
+        assert cluster.first([future]) == [future]
+        last.kill()
+        last.wait()
+        while cluster.client.nthreads():
+            time.sleep(0.05)
+        for ask in (cluster.results, cluster.first):
+            with pytest.raises(ResourceError, match="has had no worker for 1 s"):
+                ask([future])
 
 
 def test_nothing_of_it_is_loaded_by_others(linclass, planted):

@@ -127,7 +127,7 @@ def test_samples_of_few_rows_are_spread_too(assert_same, monkeypatch):
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 5, 8, 64])
 def test_branches_are_a_power_of_two_that_the_workers_share_evenly(workers):
-    pieces = spreading._power_of_two(workers)
+    pieces = spreading.count_pieces(workers)
     assert pieces & (pieces - 1) == 0
     assert pieces == workers or -(-pieces // workers) / (pieces / workers) <= 1.25
 

@@ -235,12 +235,15 @@ class OneProblem:
         self.rows = problem.part.m
         self.l2 = np.array([problem.l2])
         self.order = np.random.default_rng(problem.seed).permutation(self.rows)
+        self.share = 0.0
 
     def values(self, which: Array, W: Array, b: Array) -> list[Value]:  # noqa: ARG002
         return [objective(self.problem, W[0], b[0])]
 
     def bend(self, which: Array, W: Array, b: Array, share: float) -> Array:  # noqa: ARG002
-        self.sample = self.problem.part.take(np.sort(self.order[: max(1, round(share * self.rows))]))
+        if share != self.share:  # else they are where they are wanted
+            sample = np.sort(self.order[: max(1, round(share * self.rows))])
+            self.share, self.sample = share, self.problem.part.take(sample)
         self.curvature, mean = curvature(self.sample, self.problem.loss, W[0], b[0], self.problem.width)
         k = len(mean)
         # Between its kinks a hinge has no curvature, and nothing else holds the bias.
