@@ -60,15 +60,12 @@ def require_extraction(plan: Plan) -> None:
     what = f"extracting {plan.extractor.name} of {info.name}"
     held = {"labels": 2 * 8 * n, "a batch": 4 * plan.d}
     images = {"images": n * math.prod(info.image_shape)}
-    # The images of known datasets are put together in memory; imported ones are pages of their files. Vectors
-    # are read when they are wanted, if need be, and features written as they come.
-    mapped: dict[str, int] = {}
+    # The images of known datasets are put together in memory; imported ones, and vectors, are read when they
+    # are wanted, if need be, and features written as they come.
     if info.name in DATASETS:
         held |= images
-    elif info.kind == "images":
-        mapped = images
     if learns(plan.extractor):
         # Before there are features.
         learning = {"the dictionary": learning_bytes(plan.extractor, info.image_shape)}
-        require(what, held | learning, mapped, ": fewer --patch-samples or --filters")
-    require(what, held, mapped)
+        require(what, held | learning, less=": fewer --patch-samples or --filters")
+    require(what, held)

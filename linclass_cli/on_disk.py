@@ -41,8 +41,8 @@ class _Source:
 class OnDisk:
     """An array of n rows in a file: ``shape`` (n, …), ``dtype``; row follows row, the first at ``offset``.
 
-    ``X[a:b]`` and ``X[rows]``, rows int64 (m,) in any order, are copies. Raises ResourceError where the file
-    cannot be read or is too short, ``OSError`` where it cannot be opened.
+    ``X[a:b]``, ``X[rows]``, rows int64 (m,) in any order, and ``X[row]`` are copies. Raises ResourceError
+    where the file cannot be read or is too short, ``OSError`` where it cannot be opened.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class OnDisk:
         read_bytes(self._source.file.fileno(), self.path, self.offset + first * self.width, out)
         return out
 
-    def __getitem__(self, which: slice | Array) -> Array:
+    def __getitem__(self, which: slice | Array | int) -> Array:
+        if isinstance(which, int | np.integer):
+            return np.asarray(self.take(np.array([which]))[0])
         if isinstance(which, slice):
             start, stop, _ = which.indices(len(self))
             return self.read(start, self.empty(max(0, stop - start)))

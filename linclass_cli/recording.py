@@ -111,6 +111,7 @@ def _record(
     from linclass_cli.learn.journal import Recalled
     from linclass_cli.memory import spilling
     from linclass_cli.runs import save_run
+    from linclass_cli.show.tables import rows_of
     from linclass_cli.store import feature_bytes
     from linclass_cli.threads import use_threads
     from linclass_cli.unfinished import fit_key, kept_journal
@@ -133,7 +134,7 @@ def _record(
         use_cluster(config.cluster, notice) as cluster,
         claim(config.cache, name) as run,
     ):
-        with bar(f"extract {config.feature.name}", "images") as advance:
+        with bar(f"extract {config.feature.name}", rows_of(config.feature.name)) as advance:
             plan, features = obtain_features(config, advance, notice, cluster)
         if cluster is not None:
             from linclass_cli.cluster.features import spread_features

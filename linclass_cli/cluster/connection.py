@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
+from urllib.parse import urlsplit
 
 from linclass_cli import __version__
 from linclass_cli.cluster import worker
@@ -58,7 +61,10 @@ def _started(where: str) -> Any:
     """N processes on this machine, of one thread each."""
     # Ctrl-C is for this process alone: what it starts, it ends. It is heard when they are there. What starts
     # Python's tracker of resources would let it through, for them, too.
+    # And it gives back the semaphores of whom Ctrl-C ends, which is no news for the user.
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     resource_tracker.ensure_running()
+    sys.warnoptions.pop()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return distributed.LocalCluster(
@@ -77,6 +83,10 @@ def _started(where: str) -> Any:
 
 
 def _client(address: str, where: str) -> Any:
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, None)
+    except (OSError, ValueError) as error:
+        raise ResourceError(f"there is no machine of the name in {where}: {error}") from error
     try:
         client = within(1.5 * SECONDS, lambda: distributed.Client(address, timeout=SECONDS, name="linclass"))
     except (OSError, ValueError, TimeoutError) as error:

@@ -34,12 +34,12 @@ def add(app: typer.Typer) -> None:
         from linclass_cli.threads import use_threads
 
         config = session.config
-        plan = plan_features(config)
+        feature, plan = config.feature.name, plan_features(config)
         with (
             use_threads(config.threads),
             use_cluster(config.cluster, session.notice) as cluster,
             compiling_shown(session.quiet),
-            progress(f"extract {config.feature.name}", "images", session.quiet) as advance,
+            progress(f"extract {feature}", rows_of(feature), session.quiet) as advance,
         ):
             done = fill_store(plan, config, advance, force, session.notice, cluster)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def write_description(folder: Path, about: dict[str, Any], sources: dict[str, An
 def load_imported(name: str, cache_dir: Path) -> tuple[DatasetInfo, dict[str, Part]]:
     """The parts ``train`` and ``test`` of an imported dataset, mapped from its files, verified first.
 
-    Each is (rows u8 (n, h, w, c) or f32 (n, d), labels i64 (n,)). Vectors that do not fit into memory
+    Each is (rows u8 (n, h, w, c) or f32 (n, d), labels i64 (n,)). Rows that do not fit into memory
     (`memory.stays_on_disk`) stay in their file, verified, too.
 
     Raises:
@@ -100,9 +101,14 @@ def load_imported(name: str, cache_dir: Path) -> tuple[DatasetInfo, dict[str, Pa
     sizes = (info.n_train, info.n_test)
     shapes = [one for n in sizes for one in ((n, *shape), (n,))]
     kinds = (kind, np.dtype("<i8")) * 2
+    # Of both parts together, and asked here: what was given by --memory is not known to other threads.
+    large = stays_on_disk(sum(sizes) * math.prod(shape) * kind.itemsize)
+    left = (large, False) * 2
     with ThreadPoolExecutor(len(ARRAYS)) as pool:
         arrays = list(
-            pool.map(lambda job: _load_array(folder, about, *job), zip(ARRAYS, shapes, kinds, strict=True))
+            pool.map(
+                lambda job: _load_array(folder, about, *job), zip(ARRAYS, shapes, kinds, left, strict=True)
+            )
         )
     train, train_labels, test, test_labels = arrays
     for labels in (train_labels, test_labels):
@@ -150,24 +156,27 @@ def _new_array(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArr
 
 
 def _load_array(
-    folder: Path, about: Description, name: str, shape: tuple[int, ...], kind: np.dtype[Any]
+    folder: Path, about: Description, name: str, shape: tuple[int, ...], kind: np.dtype[Any], left: bool
 ) -> Any:
+    """``left``: where it is, on the disk."""
     header = _header(shape, kind)
     size = int(np.prod(shape, dtype=object)) * kind.itemsize
-    if kind == np.dtype("<f4") and stays_on_disk(size):
-        return _left_on_disk(folder / name, about, header, shape)
+    if left:
+        return _left_on_disk(folder / name, about, header, shape, kind)
     pages = _verified(folder / name, about)
     if pages[: len(header)].tobytes() != header or len(pages) != len(header) + size:
         raise IntegrityError(f"{folder / name}: expected an array {kind} {shape}; {about.mend}")
     return pages[len(header) :].view(kind).reshape(shape)
 
 
-def _left_on_disk(path: Path, about: Description, header: bytes, shape: tuple[int, ...]) -> OnDisk:
-    """Vectors that are read when they are wanted; the file has been read once, to verify it."""
+def _left_on_disk(
+    path: Path, about: Description, header: bytes, shape: tuple[int, ...], kind: np.dtype[Any]
+) -> OnDisk:
+    """Rows that are read when they are wanted; the file has been read once, to verify it."""
     size, wanted = about.members[path.name]
     try:
         pages = OnDisk(path, 0, (path.stat().st_size,), np.uint8)
-        rows = pages.view(len(header), shape, "<f4")
+        rows = pages.view(len(header), shape, kind)
         sound = len(pages) == size == len(header) + len(rows) * rows.width
         sound = sound and pages[: len(header)].tobytes() == header and sha256_of_rows(pages) == wanted
     except FileNotFoundError:

@@ -7,6 +7,7 @@ are counted before they are unpacked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from linclass_cli.errors import InputError, MissingError, how_to_install
 from linclass_cli.memory import require
 
 _BATCH = 4096  # rows
+_BUFFER = 1 << 20  # bytes of a column's pages that are read ahead
 _LABEL = 24  # bytes that a label takes at the least: the places of two lists and an array
 _LONGEST = 1 << 12  # characters
 # Columns that number the rows: no features.
@@ -35,12 +37,12 @@ def parquet_table(path: Path, rows_key: str | None, labels_key: str | None) -> T
         InputError: it is no Parquet file, or has no such columns.
     """
     try:
-        import pyarrow.parquet as parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise MissingError(
             f"{path}: Parquet needs pyarrow, which is not installed: {how_to_install('parquet')}"
         ) from None
-    with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
+    with _opened(path) as file:
         schema, n = file.schema_arrow, file.metadata.num_rows
         labels, split, columns = _columns(path, schema, rows_key, labels_key)
     require(f"reading {path}", {"labels": _LABEL * n})
@@ -57,16 +59,27 @@ def parquet_table(path: Path, rows_key: str | None, labels_key: str | None) -> T
     )
 
 
+@contextmanager
+def _opened(path: Path, **options: Any) -> Iterator[Any]:
+    """The file, read as it is wanted: pyarrow would hold all that has been read, or a whole row group."""
+    import pyarrow.parquet as parquet
+
+    with (
+        readable(path, "Parquet"),
+        parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, **options) as file,
+    ):
+        yield file
+
+
 def _texts(path: Path, field: Any) -> list[Any]:
     """The values of a column, whatever they are. Raises InputError for texts that no label could be."""
     import pyarrow as pa
-    import pyarrow.parquet as parquet
 
     values: list[Any] = []
     column, kind = field.name, field.type
     # As a dictionary: equal texts, however many and long, stand there once.
     packed = [column] if pa.types.is_string(kind) or pa.types.is_binary(kind) else None
-    with readable(path, "Parquet"), parquet.ParquetFile(path, read_dictionary=packed) as file:
+    with _opened(path, read_dictionary=packed) as file:
         for batch in file.iter_batches(batch_size=_BATCH, columns=[column]):
             found = batch.column(0)
             if pa.types.is_dictionary(found.type):
@@ -123,9 +136,7 @@ def _is_number(kind: Any) -> bool:
 
 def _width(path: Path, column: str) -> int:
     """The numbers in the list of the first row. Raises InputError for more than a vector may have."""
-    import pyarrow.parquet as parquet
-
-    with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
+    with _opened(path) as file:
         about = file.metadata
         for group in map(about.row_group, range(about.num_row_groups)):
             for one in map(group.column, range(group.num_columns)):
@@ -141,10 +152,8 @@ def _width(path: Path, column: str) -> int:
 
 
 def _blocks(path: Path, columns: list[str], width: int) -> Iterator[NDArray[Any]]:
-    import pyarrow.parquet as parquet
-
     done, most = 0, min(_BATCH, rows_at_once((1, width), np.dtype(np.float64)))
-    with readable(path, "Parquet"), parquet.ParquetFile(path) as file:
+    with _opened(path) as file:
         for batch in file.iter_batches(batch_size=most, columns=columns):
             if _is_list(batch.schema.field(0).type):
                 yield _list_block(path, batch.column(0), width, done)

@@ -41,7 +41,16 @@ def cluster(where: str, cache: Path) -> Looked:
         }
         for name in sorted(found)
     ]
-    findings = [finding for one in workers for finding in _looked(one, own, folder)]
+    findings = [finding for one in workers for finding in _looked(one, own)]
+    blind = [one["address"] for one in workers if one["sees_cache"] is False]
+    if blind:
+        findings.append(
+            Finding(
+                "note",
+                f"{_few(blind)} do not see what is in {folder}: rows and images are sent, once a command",
+                "have the folder at the same path there, and give it by --cache-dir",
+            )
+        )
     if latency is None and len(good) == len(found):
         findings.append(
             Finding("note", f"no worker was free for {SECONDS:.0f} s: they do other work", "look again later")
@@ -54,13 +63,19 @@ def cluster(where: str, cache: Path) -> Looked:
     return facts, findings
 
 
-def _looked(one: dict[str, Any], own: dict[str, Any], folder: str) -> list[Finding]:
+def _few(names: list[str]) -> str:
+    """Some of the workers' names, and how many there are."""
+    more = f" and {len(names) - 3} others" if len(names) > 3 else ""
+    return f"{len(names)} workers ({', '.join(names[:3])}{more})"
+
+
+def _looked(one: dict[str, Any], own: dict[str, Any]) -> list[Finding]:
     name, install = f"the worker {one['address']}", f"install linclass {__version__} there, as here"
     if one["linclass"] is None:
         return [Finding("lacking", f"{name} has no linclass", install)]
     if one["linclass"] != __version__:
         return [Finding("lacking", f"{name} has linclass {one['linclass']}, not {__version__}", install)]
-    findings = [
+    return [
         Finding(
             "warning",
             f"{name} has {key} {one[key]}, and here is {own[key]}: last bits may differ",
@@ -69,15 +84,6 @@ def _looked(one: dict[str, Any], own: dict[str, Any], folder: str) -> list[Findi
         for key in _DECIDING
         if key in one and one[key] != own[key]
     ]
-    if one["sees_cache"] is False:
-        findings.append(
-            Finding(
-                "note",
-                f"{name} does not see what is in {folder}: rows and images are sent to it, once a command",
-                "have the folder at the same path there, and give it by --cache-dir",
-            )
-        )
-    return findings
 
 
 def asked(client: Any, names: list[str], function: Callable[..., Any], *args: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from linclass_cli.features.patches_kernels import cut_patches
+from linclass_cli.on_disk import OnDisk, spans
 from linclass_cli.threads import Spans, in_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,7 +39,7 @@ class Dictionary:
 
 
 def learn(
-    images: Array,
+    images: Array | OnDisk,
     size: int,
     filters: int,
     rounds: int,
@@ -87,13 +88,23 @@ def _count(samples: int, filters: int) -> int:
     return max(samples, 2 * filters)
 
 
-def _sample(images: Array, size: int, count: int, contrast: float, rng: np.random.Generator) -> Array:
+def _sample(
+    images: Array | OnDisk, size: int, count: int, contrast: float, rng: np.random.Generator
+) -> Array:
     """Contrast-normalised patches at random places of random images, float32 (count, K)."""
     n, height, width, channels = images.shape
     which = rng.integers(0, n, count)
     down, across = rng.integers(0, height - size + 1, count), rng.integers(0, width - size + 1, count)
     steps = np.arange(size)
-    cut = images[which[:, None, None], down[:, None, None] + steps[:, None], across[:, None, None] + steps]
+    rows, columns = down[:, None, None] + steps[:, None], across[:, None, None] + steps
+    if isinstance(images, OnDisk):
+        cut = np.empty((count, size, size, channels), np.uint8)
+        order = np.argsort(which, kind="stable")  # as they lie in the file
+        for start, stop in spans(images, 0, count):
+            at = order[start:stop]
+            cut[at] = images[which[at]][np.arange(len(at))[:, None, None], rows[at], columns[at]]
+    else:
+        cut = images[which[:, None, None], rows, columns]
     out = np.empty((count, size * size * channels), np.float32)
     cut_patches(cut, size, 0, 1, contrast, out)
     return out

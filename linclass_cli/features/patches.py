@@ -147,7 +147,7 @@ class Patches:
         from linclass_cli.features.checks import check_images
         from linclass_cli.features.dictionary import learn
 
-        self.dim(check_images(images))
+        self.dim(check_images(images[:1]))  # those of a file that is not in memory, too
         learned = learn(
             images,
             self.patch_size,

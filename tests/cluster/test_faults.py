@@ -416,3 +416,4 @@ def test_an_interrupt(linclass, planted, processes, tmp_path, local):
     assert time.monotonic() - began < 25
     assert "interrupted" in err
     assert "Traceback" not in err
+    assert "Warning" not in err

@@ -185,6 +185,26 @@ def test_parquet(linclass):
         assert (refused.code, words in refused.error) == (3, True), refused.error
 
 
+def test_parquet_is_read_as_it_is_wanted(tmp_path):
+    """Neither what has been read, nor a row group, which may be the file, is held in memory."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    from linclass_cli.data.parquet import parquet_table
+
+    n, d = 60_000, 256  # 61 MB in one row group
+    rows = pa.FixedSizeListArray.from_arrays(np.random.default_rng(0).normal(size=n * d).astype("f4"), d)
+    table = pa.table({"x": rows, "label": np.arange(n) % 3})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=n, use_dictionary=False)
+    del rows, table
+    before, held, done = pa.total_allocated_bytes(), [], 0
+    for block in parquet_table(tmp_path / "a.parquet", None, None).rows.blocks():
+        held.append(pa.total_allocated_bytes() - before)
+        done += len(block)
+    assert done == n
+    assert max(held) < 30e6
+
+
 def test_parquet_without_pyarrow(linclass, monkeypatch):
     import sys
 
