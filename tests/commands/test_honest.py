@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tests.commands.test_line import FAST
+from tests.tiers import slow
 
 CV = ("cv", *FAST, "--folds", "3", "--l2", "1e-2,1,1000")
 
@@ -71,6 +72,7 @@ def test_class_weights_are_in_the_record_and_change_the_fit(linclass):
     assert (result.code, "balanced" in result.error) == (4, True)
 
 
+@slow
 def test_a_best_strength_at_the_end_of_those_tried_says_where_to_look_on(linclass):
     strong = linclass("cv", *FAST, "--folds", "3", "--l2", "10,1000").out
     assert "the best is the smallest that was tried; for smaller ones: `--l2 0.1:10:5`" in strong

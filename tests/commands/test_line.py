@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers import slow
+
 FAST = ("--data", "textures", "--pixels-per-cell", "16", "--cells-per-block", "2")
 TRAIN_KEYS = {
     *("run", "path", "loss", "solver", "l2", "n_train", "n_val", "train_accuracy", "val_accuracy"),
@@ -122,6 +124,7 @@ def test_plot_prints_the_paths_of_its_files(linclass):
     assert all(Path(file).is_file() for file in files)
 
 
+@slow
 def test_demo_runs_the_whole_line(linclass):
     result = linclass("demo", "--json")
     answer = result.json

@@ -10,6 +10,7 @@ from linclass_cli.commands.plot import FORMATS, KINDS, THEMES
 from linclass_cli.show.figures import canvas
 from linclass_cli.show.plots import PER_RUN
 from tests.commands.test_line import FAST
+from tests.tiers import slow
 
 
 def test_all_is_every_kind_that_the_runs_have(linclass):
@@ -45,6 +46,7 @@ def test_joined_features_have_a_picture_of_each(linclass):
     assert [Path(file).name for file in files] == ["weights-hog.png", "weights-pixels.png"]
 
 
+@slow
 def test_weights_without_a_picture_are_one_line(linclass):
     few = ("--colour-cells", "1", "--cells", "2", "--loss", "ridge")
     linclass("train", "--data", "textures", "--feature", "gradients+pixels+colours", *few, "--name", "a")

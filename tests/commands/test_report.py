@@ -12,6 +12,7 @@ from linclass_cli.evidence import Evidence
 from linclass_cli.runs import load_run
 from linclass_cli.show.report import make_report
 from tests.commands.test_line import FAST
+from tests.tiers import slow
 
 VOID = {"meta", "img", "source", "br"}
 
@@ -81,6 +82,7 @@ def test_a_page_has_everything_and_loads_nothing(one_run):
     assert f"{100 * accuracy:.2f}\u00a0%" in page.text
 
 
+@slow
 def test_a_figure_that_is_too_large_as_an_svg_is_two_pictures(one_run, monkeypatch):
     monkeypatch.setattr("linclass_cli.show.report._LARGE", 1000)
     (path,) = one_run("report", "a").out.split()
@@ -90,6 +92,7 @@ def test_a_figure_that_is_too_large_as_an_svg_is_two_pictures(one_run, monkeypat
     assert tags.count("source") == tags.count("picture") == 5
 
 
+@slow
 def test_the_page_is_where_it_is_wanted_and_the_same_again(one_run):
     (path,) = one_run("report", "a").out.split()
     assert path == "cache/runs/a/report.html"
