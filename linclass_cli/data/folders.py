@@ -29,18 +29,23 @@ _NOISE = {"thumbs.db", "desktop.ini", "__macosx"}
 class Item:
     """A picture file and its label; ``part`` is train, test, val, or empty where nothing says it.
 
-    ``origin``: what the user calls the file. ``sure``: its name says that it is a picture.
+    ``name``: what the user calls the file, from ``folder`` on. ``sure``: it says that it is a picture.
     """
 
-    file: str
+    folder: str
+    name: str
     label: str
     part: str
-    origin: str
     sure: bool = True
 
     @property
     def path(self) -> Path:
-        return Path(self.file)
+        return Path(self.folder, self.name)
+
+    @property
+    def origin(self) -> str:
+        """The name, as it may be shown."""
+        return shown(self.name)
 
 
 @dataclass
@@ -72,18 +77,18 @@ def list_folder(root: Path, leave_out: Path | None = None) -> Listing:
     return listing
 
 
-def _folders(folder: Path, leave_out: Path | None) -> list[os.DirEntry[str]]:
+def _folders(folder: Path, leave_out: Path | None) -> list[Path]:
     out = leave_out and leave_out.resolve()
-    found = [entry for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
-    return [entry for entry in found if Path(entry.path).resolve() != out]
+    found = [path for path, kind in _entries(folder) if kind == "folder"]
+    return [path for path in found if path.resolve() != out]
 
 
 def _parts(root: Path, leave_out: Path | None) -> list[tuple[str, Path]]:
     """The parts and their folders: those that are called so and hold folders, or the root itself."""
     folders = _folders(root, leave_out)
-    named = {entry.name.lower(): Path(entry.path) for entry in folders if entry.name.lower() in PARTS}
+    named = {path.name.lower(): path for path in folders if path.name.lower() in PARTS}
     parts = [(PARTS[name], path) for name, path in named.items()]
-    holding = [place for place in parts if any(Path(entry.path).is_dir() for entry in _entries(place[1]))]
+    holding = [place for place in parts if any(kind and path.is_dir() for path, kind in _entries(place[1]))]
     # A class may be called "train": then there are pictures in it, and no folders of classes.
     if not any(part == "train" for part, _ in holding):
         return [("", root)] if folders else []
@@ -92,18 +97,21 @@ def _parts(root: Path, leave_out: Path | None) -> list[tuple[str, Path]]:
     return sorted(parts)
 
 
-def _list_classes(part: str, classes: list[os.DirEntry[str]], root: Path, listing: Listing) -> None:
+def _list_classes(part: str, classes: list[Path], root: Path, listing: Listing) -> None:
     seen: dict[str, str] = {}
-    for entry in classes:
-        where = shown(str(Path(entry.path).relative_to(root)))
-        label = class_name(entry.name, where)
+    folder = str(root)  # one for all
+    for path in classes:
+        where = _origin(path, root)
+        label = class_name(path.name, where)
         if label in seen:
             raise InputError(f"{root}: two folders, {seen[label]} and {where}, give one class; rename one")
         seen[label] = where
         listing.classes.add(label)
         before = len(listing.items), len(listing.bad)
-        for file in _files(Path(entry.path), root, listing):
-            _take(file, label, part, root, listing)
+        for file in _files(path, root, listing):
+            if _is_picture(file, root, listing):
+                name = str(file.relative_to(root))
+                listing.items.append(Item(folder, name, label, part, sure=bool(file.suffix)))
         if (len(listing.items), len(listing.bad)) == before:
             raise InputError(f"{root}: class {where} has no pictures; put some in, or remove the folder")
 
@@ -111,18 +119,16 @@ def _list_classes(part: str, classes: list[os.DirEntry[str]], root: Path, listin
 def _files(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
     """Every file below a folder, in order; what cannot be entered, links to folders too, is listed as bad."""
     # A stack of its own: folders may be deeper than Python calls functions.
-    inside = [iter(_entries(folder))]
+    inside = [_entries(folder)]
     while inside:
-        entry = next(inside[-1], None)
-        if entry is None:
+        path, kind = next(inside[-1], (None, ""))
+        if path is None:
             inside.pop()
-            continue
-        path = Path(entry.path)
-        if entry.is_symlink() and path.is_dir():
+        elif kind == "link" and path.is_dir():
             listing.bad.append((_origin(path, root), "it is a link to a folder, which is not followed"))
-        elif entry.is_dir(follow_symlinks=False):
+        elif kind == "folder":
             try:
-                inside.append(iter(_entries(path)))
+                inside.append(_entries(path))
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 listing.bad.append((_origin(path, root), f"the folder cannot be read: {reason}"))
@@ -130,34 +136,45 @@ def _files(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
             yield path
 
 
-def _take(path: Path, label: str, part: str, root: Path, listing: Listing) -> None:
-    origin, suffix = _origin(path, root), path.suffix.lower()
+def _is_picture(path: Path, root: Path, listing: Listing) -> bool:
+    """Whether a file is, by its name, and may be read; else it is noted."""
+    suffix = path.suffix.lower()
     if suffix and suffix not in SUFFIXES:
-        listing.ignored.append(origin)
-        return
+        listing.ignored.append(_origin(path, root))
+        return False
     if path.is_symlink() and path.exists() and not path.resolve().is_relative_to(root.resolve()):
-        listing.bad.append((origin, "it is a link that leads out of the folder"))
-        return
-    listing.items.append(Item(str(path), label, part, origin, sure=bool(suffix)))
+        listing.bad.append((_origin(path, root), "it is a link that leads out of the folder"))
+        return False
+    return True
 
 
 def _pass_over(folder: Path, root: Path, listing: Listing) -> None:
     """Note what stands beside the folders of classes."""
-    for entry in _entries(folder):
-        path = Path(entry.path)
-        if entry.is_symlink() and path.is_dir():
+    for path, kind in _entries(folder):
+        if kind == "link" and path.is_dir():
             listing.bad.append((_origin(path, root), "it is a link to a folder, which is not followed"))
-        elif not path.is_dir():
+        elif kind != "folder":
             listing.ignored.append(_origin(path, root))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, by name, without what systems leave everywhere."""
+def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What is in a folder, by name, and if it is a "folder" or a "link"; not what systems leave everywhere.
+
+    Of a million files their names are all that is held.
+    """
+    names: list[str] = []
+    kinds: dict[str, str] = {}
     with os.scandir(folder) as found:
-        kept = [
-            entry for entry in found if not entry.name.startswith(".") and entry.name.lower() not in _NOISE
-        ]
-    return sorted(kept, key=lambda entry: entry.name)
+        for entry in found:
+            if entry.name.startswith(".") or entry.name.lower() in _NOISE:
+                continue
+            names.append(entry.name)
+            if entry.is_symlink():
+                kinds[entry.name] = "link"
+            elif entry.is_dir(follow_symlinks=False):
+                kinds[entry.name] = "folder"
+    names.sort()
+    return ((folder / name, kinds.get(name, "")) for name in names)
 
 
 def _origin(path: Path, root: Path) -> str:

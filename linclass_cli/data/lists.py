@@ -47,7 +47,7 @@ def list_pictures(path: Path, path_key: str | None = None, label_key: str | None
                 f"{where}: {shown(file)} stands on line {lines[place]} already; name each file once"
             )
         lines[place] = line
-        listing.items.append(Item(place, class_name(_text(label, where), where), part, shown(file)))
+        listing.items.append(Item(str(path.parent), file, class_name(_text(label, where), where), part))
     listing.classes.update(item.label for item in listing.items)
     if not listing.items:
         raise InputError(f"{path}: expected lines of path and label, found none")

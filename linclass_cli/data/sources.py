@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from linclass_cli.data.lists import SUFFIXES, list_pictures
 from linclass_cli.data.parquet import parquet_table
 from linclass_cli.data.staging import Staged, Wish, stage_pictures
 from linclass_cli.data.tables import ROLES, Table, find_tables, stage_tables
-from linclass_cli.digest import digest
+from linclass_cli.digest import canonical_json, digest
 from linclass_cli.errors import InputError, MissingError
 from linclass_cli.regular import open_regular, read_regular
 
@@ -57,8 +58,14 @@ class Pictures:
     listing: Listing
 
     def fingerprint(self, order: list[Any]) -> str:
-        files = [[one.origin, one.label, one.part, *_state(one.path)] for one in self.listing.items]
-        return digest([_VERSION, order, files, self.listing.bad, self.listing.ignored])
+        # The digest of [_VERSION, order, files, bad, ignored], a file at a time.
+        found = hashlib.sha256(f"[{_VERSION},{canonical_json(order)},[".encode())
+        for i, one in enumerate(self.listing.items):
+            about = canonical_json([one.origin, one.label, one.part, *_state(one.path)])
+            found.update(f"{',' if i else ''}{about}".encode())
+        rest = f"],{canonical_json(self.listing.bad)},{canonical_json(self.listing.ignored)}]"
+        found.update(rest.encode())
+        return found.hexdigest()
 
     def stage(self, file: Path, wish: Wish, advance: Advance) -> Staged:
         return stage_pictures(self.listing, wish, file, self.what, advance)

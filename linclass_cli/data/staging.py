@@ -61,6 +61,7 @@ def stage_pictures(listing: Listing, wish: Wish, file: Path, what: str, advance:
     """
     bad, ignored, missing = dict(listing.bad), list(listing.ignored), False
     looks: list[Look | None] = [None] * len(listing.items)
+    known: dict[Look, Look] = {}  # most look alike: one of each is held
 
     def attempt(index: int, read: Callable[[Item], None]) -> None:
         nonlocal missing
@@ -76,7 +77,8 @@ def stage_pictures(listing: Listing, wish: Wish, file: Path, what: str, advance:
 
     def look(index: int) -> None:
         def read(item: Item) -> None:
-            looks[index] = look_at(item.path)
+            found = look_at(item.path)
+            looks[index] = known.setdefault(found, found)
 
         attempt(index, read)
 
