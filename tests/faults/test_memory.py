@@ -306,7 +306,7 @@ def test_a_shortage_met_all_the_same_is_one_line(tmp_path, where):
         "libraries": "raise ImportError('libx.so: failed to map segment from shared object')",
     }[where]
     before = f"""
-import linclass_cli.extract as stage
+import linclass_cli.filling as stage
 def load(*_):
     {raised}
 stage._load_images = load
