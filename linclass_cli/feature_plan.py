@@ -59,11 +59,10 @@ def require_extraction(plan: Plan) -> None:
     n = info.n_train + info.n_test
     what = f"extracting {plan.extractor.name} of {info.name}"
     held = {"labels": 2 * 8 * n, "a batch": 4 * plan.d}
-    images = {"images": n * math.prod(info.image_shape)}
     # The images of known datasets are put together in memory; imported ones, and vectors, are read when they
     # are wanted, if need be, and features written as they come.
     if info.name in DATASETS:
-        held |= images
+        held["images"] = n * math.prod(info.image_shape)
     if learns(plan.extractor):
         # Before there are features.
         learning = {"the dictionary": learning_bytes(plan.extractor, info.image_shape)}

@@ -85,6 +85,7 @@ def fill_with_features(
             kept.add(part, X, start, stop)
             done, computed = done + stop - start, computed + stop - start
             advance(done, total)
+        # A batch that is missing would be rows of nothing in a file that says it is verified.
         assert done - before == sum(stop - start for start, stop in missing)
 
     def left() -> str:

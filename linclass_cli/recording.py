@@ -122,7 +122,7 @@ def _record(
     groups = load_groups(config.split.groups, info.n_train)
     weighting = load_weighting(config.model.class_weight, info.classes)
     files = {"groups": groups and groups.sha256, "class_weights": weighting and weighting.said}
-    with use_threads(config.threads):
+    with use_threads(config.threads):  # each of them holds sums of its own
         require_fit(info, plan.d, config, kind)
     dtype = config.feature.store_dtype
     spills = spilling(feature_bytes(info.n_train, plan.d, dtype))

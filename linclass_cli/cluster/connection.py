@@ -60,8 +60,8 @@ def _quiet() -> Iterator[None]:
 def _started(where: str) -> Any:
     """N processes on this machine, of one thread each."""
     # Ctrl-C is for this process alone: what it starts, it ends. It is heard when they are there. What starts
-    # Python's tracker of resources would let it through, for them, too.
-    # And it gives back the semaphores of whom Ctrl-C ends, which is no news for the user.
+    # Python's tracker of resources would let it through, for them, too. That tracker gives back what Ctrl-C
+    # leaves, as semaphores, and would warn the user of it: it is started with its warnings off.
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     resource_tracker.ensure_running()
     sys.warnoptions.pop()

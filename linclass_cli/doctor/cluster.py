@@ -47,7 +47,7 @@ def cluster(where: str, cache: Path) -> Looked:
         findings.append(
             Finding(
                 "note",
-                f"{_few(blind)} do not see what is in {folder}: rows and images are sent, once a command",
+                f"{_few(blind)} not see what is in {folder}: rows and images are sent, once a command",
                 "have the folder at the same path there, and give it by --cache-dir",
             )
         )
@@ -64,9 +64,11 @@ def cluster(where: str, cache: Path) -> Looked:
 
 
 def _few(names: list[str]) -> str:
-    """Some of the workers' names, and how many there are."""
+    """How many workers, and some of their names, up to the verb."""
+    if len(names) == 1:
+        return f"the worker {names[0]} does"
     more = f" and {len(names) - 3} others" if len(names) > 3 else ""
-    return f"{len(names)} workers ({', '.join(names[:3])}{more})"
+    return f"{len(names)} workers ({', '.join(names[:3])}{more}) do"
 
 
 def _looked(one: dict[str, Any], own: dict[str, Any]) -> list[Finding]:
